@@ -1,0 +1,231 @@
+"""The values that travel: frozen, checked on creation, free of any library that draws or stores.
+
+Tensors appear in annotations only, so that importing this file costs nothing (see `core/__init__.py` for the letters).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.errors import ShapeError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+Modality = str
+MODALITIES: tuple[Modality, ...] = ("text", "image", "audio", "video")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """Something a person should know about what they gave; `code` starts with N- (kept) or E- (left out)."""
+
+    code: str
+    message: str
+    where: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One piece of a query in one modality: UTF-8 text, or the bytes of a photo, sound or clip as they came."""
+
+    modality: Modality
+    content: bytes
+    name: str = ""
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """What a person gives: any number of parts, optionally as a known user. Hashable, so it can key a cache."""
+
+    parts: tuple[Part, ...] = ()
+    user: str | None = None
+
+    @classmethod
+    def of(cls, text: str = "", images: tuple[bytes, ...] = (), user: str | None = None) -> Query:
+        words = (Part(modality="text", content=text.encode("utf-8", "replace")),) if text.strip() else ()
+        return cls(parts=words + tuple(Part(modality="image", content=data) for data in images), user=user)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(part.content.decode("utf-8", "replace") for part in self.of_modality("text"))
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        """Modalities present, in the order of MODALITIES."""
+        return tuple(m for m in MODALITIES if any(part.modality == m for part in self.parts))
+
+    def of_modality(self, modality: Modality) -> tuple[Part, ...]:
+        return tuple(part for part in self.parts if part.modality == modality)
+
+    def without(self, *modalities: Modality) -> Query:
+        return Query(parts=tuple(p for p in self.parts if p.modality not in modalities), user=self.user)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One row of the catalogue. `media` maps a modality to paths relative to the catalogue's folder."""
+
+    item_id: str
+    title: str = ""
+    description: str = ""
+    category: str = ""
+    price: float | None = None
+    media: Mapping[Modality, tuple[str, ...]] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The words of the item: title and description, never reviews."""
+        return ". ".join(part.strip().rstrip(".") for part in (self.title, self.description) if part.strip())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interaction:
+    """One user met one item. `rating` None means unrated, never 0; `timestamp` is UTC milliseconds or None."""
+
+    user_id: str
+    item_id: str
+    rating: float | None = None
+    timestamp: int | None = None
+    review_title: str = ""
+    review_text: str = ""
+    media: Mapping[Modality, tuple[str, ...]] = field(default_factory=dict)
+    split: str = ""
+
+    @property
+    def text(self) -> str:
+        return ". ".join(part.strip().rstrip(".") for part in (self.review_title, self.review_text) if part.strip())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalogue:
+    """Items, interactions and the folder their media live in. `version` is the sha256 of the tables and media list."""
+
+    name: str
+    version: str
+    root: Path
+    items: tuple[Item, ...]
+    interactions: tuple[Interaction, ...] = ()
+
+    def position(self) -> dict[str, int]:
+        """item_id -> row; the row order of the item file is the index order everywhere."""
+        return {item.item_id: row for row, item in enumerate(self.items)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """One modality of B things, as a frozen encoder sees it. Things without this modality have all-False masks.
+
+    tokens (B, L, E) word or patch states; mask (B, L) True where a token is real; part (B, L) which medium of the
+    thing a token belongs to; pooled (B, R, E) one vector a medium; pooled_mask (B, R).
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    part: Tensor
+    pooled: Tensor
+    pooled_mask: Tensor
+
+    def __post_init__(self) -> None:
+        if self.tokens.shape[:2] != self.mask.shape or self.part.shape != self.mask.shape:
+            raise ShapeError(f"tokens {tuple(self.tokens.shape)} and mask {tuple(self.mask.shape)} must share (B, L)")
+        if self.pooled.shape[:2] != self.pooled_mask.shape or len(self.pooled) != len(self.tokens):
+            raise ShapeError(f"pooled {tuple(self.pooled.shape)} and its mask must share (B, R)")
+
+    @property
+    def present(self) -> Tensor:
+        """(B,) True where the thing has this modality at all."""
+        return self.pooled_mask.any(-1)
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aligned:
+    """One modality of B things in the shared space: tokens (B, L, D), mask (B, L), pooled (B, D) of unit length
+    (zero where absent), present (B,), media (B, R) the weight each photo got, rows summing to 1 where present."""
+
+    tokens: Tensor
+    mask: Tensor
+    pooled: Tensor
+    present: Tensor
+    media: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fused:
+    """vector (B, D) of unit length; gates (B, M) summing to 1 over present modalities (all 0 where nothing is
+    present); attention (B, H, L, L) over the concatenated tokens of all modalities, or None where a fuser has none."""
+
+    vector: Tensor
+    gates: Tensor
+    attention: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankedItem:
+    """One card. `phi` are exact Shapley values in score units; `shares` = |phi| / sum |phi|; `gates` the fuser's own."""
+
+    item_id: str
+    title: str
+    rank: int
+    score: float
+    phi: Mapping[Modality, float]
+    shares: Mapping[Modality, float]
+    gates: Mapping[Modality, float]
+    base: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distance:
+    """How far the query is from everything in the shop: 1 - best cosine, and its percentile among held-out queries."""
+
+    value: float
+    percentile: float
+
+    @property
+    def unlike_anything(self) -> bool:
+        return self.percentile >= 99.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recommendation:
+    """The answer to one query.
+
+    items: best first. scope: "query" (its modalities are switched for `phi`) or "item". coalitions: for every subset
+    of `players`, in binary order (bit j = players[j] present), the scores of all N items, (2^M, N) float32;
+    item_ids name the columns. timing_ms: read, encode, align, fuse, rank, total.
+    """
+
+    run: str
+    catalogue: str
+    device: str
+    scope: str
+    players: tuple[Modality, ...]
+    items: tuple[RankedItem, ...]
+    coalitions: np.ndarray
+    item_ids: tuple[str, ...]
+    distance: Distance | None
+    timing_ms: Mapping[str, float]
+    notices: tuple[Notice, ...] = ()
+    media_weights: Mapping[Modality, tuple[float, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A mean with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
