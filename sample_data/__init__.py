@@ -1,0 +1,1 @@
+"""Sample catalogues that come with Fusescope, and the generator that made them."""
