@@ -1,0 +1,36 @@
+"""How the name of a file is shown to people: never as a path, never able to forge a line or turn letters around."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from core.limits import LIMITS
+
+_HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+def shown_name(name: str, missing: str = "unnamed file") -> str:
+    """Last part of `name`, unprintable characters escaped, at most 80 characters with the ending kept."""
+    last = re.split(r"[/\\]", name)[-1].strip() or missing
+    plain = "".join(_escaped(letter) if unicodedata.category(letter) in _HIDDEN else letter for letter in last[:400])
+    if len(plain) <= LIMITS.name_characters:
+        return plain
+    return f"{plain[: LIMITS.name_characters - 13]}...{plain[-10:]}"
+
+
+def shown_value(value: str) -> str:
+    """First 80 characters of a cell, unprintable characters escaped."""
+    cut = value[: LIMITS.name_characters]
+    return "".join(_escaped(letter) if unicodedata.category(letter) in _HIDDEN else letter for letter in cut)
+
+
+def shown_bytes(count: int) -> str:
+    """A number of bytes in words: 512 bytes, 31 kB, 21.4 MB."""
+    if count < 1_000:
+        return f"{count} byte{'' if count == 1 else 's'}"
+    return f"{count / 1_000:.0f} kB" if count < 1_000_000 else f"{count / 1_000_000:.1f} MB"
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("ascii", "backslashreplace").decode("ascii") if ord(letter) > 126 else f"\\x{ord(letter):02x}"
