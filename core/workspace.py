@@ -1,0 +1,347 @@
+"""One folder per installation: binds the store, the catalogues, the runs, the vectors and the caches.
+
+    home/fusescope.sqlite   what was imported, trained, asked        home/media/     photos, encoded again by us
+    home/runs/NAME/         trained runs                            home/queries/   photos of saved queries
+    home/vectors/           encoded media, by content               home/cache/     thumbnails; may be deleted
+
+The bundled catalogue and its run are served from sample_data, read-only; nothing is set up for them, no database is
+opened. SQLAlchemy and the readers are imported where they are needed.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import re
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.domain import Catalogue, Part, Query
+from core.errors import AddressError, InputError, ModelError, StoreError, UnknownNameError
+from core.files import digest_bytes, digest_file, write_atomic
+from core.store.values import CatalogueInfo, RunInfo, SavedPart, SavedQuery, count_media
+
+if TYPE_CHECKING:
+    from core.importing import ImportOutcome
+    from core.store.engines import Store
+
+APP = Path(__file__).resolve().parents[1]
+SAMPLE = APP / "sample_data"
+BUNDLED_CATALOGUE = "studio"
+BUNDLED_RUN = "studio-default"
+NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+STORED = re.compile(r"[0-9a-f]{64}\.[a-z0-9]{3,4}")
+
+
+@dataclass(eq=False, kw_only=True)
+class Workspace:
+    """What an installation holds. Open it with `Workspace.open`; safe to share between threads."""
+
+    home: Path
+    sample: Path = SAMPLE
+    database: str | None = None
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    _catalogues: dict[tuple[str, str], Catalogue] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def open(cls, home: Path | None = None, *, database: str | None = None) -> Workspace:
+        """The workspace in `home`, else in FUSESCOPE_HOME, else in .fusescope beside the app. Writes nothing yet."""
+        chosen = home or Path(os.environ.get("FUSESCOPE_HOME") or APP / ".fusescope")
+        return cls(home=Path(chosen).expanduser().absolute(), database=database)
+
+    # ---- catalogues
+
+    def catalogues(self) -> list[CatalogueInfo]:
+        """The bundled catalogue first, then the imported ones by name."""
+        imported = self._imported()
+        if not (self.sample / BUNDLED_CATALOGUE / "items.csv").is_file():
+            return imported
+        studio = self.catalogue(BUNDLED_CATALOGUE)
+        users = len({one.user_id for one in studio.interactions})
+        bundled = CatalogueInfo(
+            name=studio.name, items=len(studio.items), users=users, interactions=len(studio.interactions),
+            media=count_media(studio), version=studio.version, bundled=True,
+        )  # fmt: skip
+        return [bundled, *imported]
+
+    def catalogue(self, name: str) -> Catalogue:
+        """The catalogue, read once in a process. Raises UnknownNameError."""
+        if name == BUNDLED_CATALOGUE:
+            return self._remembered(name, "bundled", self._read_bundled)
+        known = {info.name: info for info in self._imported()}
+        if name not in known:
+            raise UnknownNameError("catalogue", name, [BUNDLED_CATALOGUE, *known])
+        return self._remembered(name, known[name].version, lambda: self._read_imported(name))
+
+    def import_folder(
+        self, source: Path, name: str, on_step: Callable[[str, float], None] | None = None
+    ) -> ImportOutcome:
+        """Read, check, encode and keep a catalogue folder, and train its first run; see core/importing.py."""
+        from core.importing import import_folder
+
+        return import_folder(self, source, name, on_step)
+
+    def check_name(self, name: str, kind: str) -> str:
+        """`name` if it can name a new catalogue or run; raises InputError."""
+        if not NAME.fullmatch(name):
+            raise InputError(
+                "E-INPUT-VALUE",
+                f'"{name[:80]}" cannot name a {kind}; 1 to 64 small letters, digits, "-", "_" or "." were expected. '
+                "Choose another name.",
+            )
+        if name in (BUNDLED_CATALOGUE, BUNDLED_RUN):
+            raise InputError(
+                "E-INPUT-VALUE", f'"{name}" is the bundled {kind} and stays as it is. Choose another name.'
+            )
+        return name
+
+    def user_key(self, user: str) -> str:
+        """The keyed hash that stands for a raw user id of an imported catalogue: 32 hex digits (HMAC-SHA-256)."""
+        return hmac.new(self._key, user.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:32]
+
+    def known_user(self, catalogue: str, user: str) -> str:
+        """The id under which `catalogue` knows the person who is called `user` outside; plain in the bundled one."""
+        return user if catalogue == BUNDLED_CATALOGUE else self.user_key(user)
+
+    # ---- media
+
+    @property
+    def media_folder(self) -> Path:
+        return self.home / "media"
+
+    @property
+    def vectors(self) -> Path:
+        """Folder of the content-addressed vector store."""
+        return self.home / "vectors"
+
+    def media(self, catalogue: str, path: str) -> bytes:
+        """One file of a catalogue. Raises AddressError when the path leads out of it or to nothing."""
+        return self._media_file(catalogue, path).read_bytes()
+
+    def thumbnail(self, catalogue: str, path: str, side: int = 320) -> bytes:
+        """A small copy of a photo, kept in the cache under the photo's content."""
+        from core.catalog.photos import read_image, thumbnail
+
+        data = self.media(catalogue, path)
+        cached = self.home / "cache" / "thumbnails" / f"{digest_bytes(data)[:32]}-{side}"
+        if cached.is_file():
+            return cached.read_bytes()
+        image, _ = read_image(data, Path(path).name)
+        small = thumbnail(image, side)
+        try:
+            write_atomic(cached, small)
+        except StoreError:  # a cache that cannot be written costs time, never the picture
+            return small
+        return small
+
+    def keep_photo(self, data: bytes, name: str, folder: str = "media") -> str:
+        """Store our own encoding of a photo, without metadata, under its sha256; returns `ab/abcd...ext`.
+
+        A photo that was kept before, as it came or as we encoded it, is not encoded again, so this can be repeated.
+        Raises PhotoError.
+        """
+        shelf, digest = self.home / folder, digest_bytes(data)
+        pointer = shelf / "seen" / digest[:2] / digest
+        if pointer.is_file():
+            kept = pointer.read_text("ascii")
+            if STORED.fullmatch(kept) and (shelf / kept[:2] / kept).is_file():
+                return f"{kept[:2]}/{kept}"
+        from core.catalog.photos import encode_photo, read_image
+
+        image, _ = read_image(data, name)
+        clean = encode_photo(image)
+        stored = f"{digest_bytes(clean)}.{_ending(clean)}"
+        write_atomic(shelf / stored[:2] / stored, clean)
+        for seen in {digest, digest_bytes(clean)}:
+            write_atomic(shelf / "seen" / seen[:2] / seen, stored.encode("ascii"))
+        return f"{stored[:2]}/{stored}"
+
+    # ---- runs
+
+    def runs(self) -> list[RunInfo]:
+        """Bundled runs first, then those of this workspace, the newest first."""
+        if not self._has_database:
+            return self._bundled_runs()
+        from core.store.runs import list_runs
+
+        return [*self._bundled_runs(), *list_runs(self.store)]
+
+    def run(self, run: str) -> RunInfo:
+        """One run by name. Raises UnknownNameError."""
+        known = {info.run: info for info in self.runs()}
+        if run not in known:
+            raise UnknownNameError("run", run, known)
+        return known[run]
+
+    def run_folder(self, run: str) -> Path:
+        """Where the files of a run are; its run.json is what was recorded. Raises UnknownNameError, ModelError."""
+        info = self.run(run)
+        folder = (self.sample if info.bundled else self.home) / "runs" / run
+        if not (folder / "run.json").is_file():
+            raise ModelError("E-MODEL-EMPTY", f'run "{run}": its folder has no run.json; train the run again.')
+        if info.digest and digest_file(folder / "run.json") != info.digest:
+            raise ModelError(
+                "E-MODEL-SUM", f'run "{run}": its run.json is not the one that was recorded; train the run again.'
+            )
+        return folder
+
+    def new_run_folder(self, run: str) -> Path:
+        """Where a run of this name is to be written before `add_run` records it."""
+        return self.home / "runs" / self.check_name(run, "run")
+
+    def free_run_name(self, stem: str) -> str:
+        """`stem`, or `stem-2`, `stem-3` ... where that is taken."""
+        taken = {info.run for info in self.runs()}
+        numbered = (stem if number == 1 else f"{stem}-{number}" for number in range(1, 100_000))
+        return next(name for name in numbered if name not in taken)
+
+    def add_run(self, folder: Path) -> RunInfo:
+        """Record the run in `folder`, which `new_run_folder` named. Raises ModelError, StoreError."""
+        from core.store.runs import save_run
+
+        info = read_run(folder)
+        if folder.resolve() != (self.home / "runs" / info.run).resolve():
+            raise ModelError("E-MODEL-TYPE", f'run "{info.run}": its folder must lie in the workspace under its name.')
+        with self.store.writing() as session:
+            save_run(session, info)
+        return info
+
+    # ---- queries
+
+    def save_query(self, query: Query, run: str) -> str:
+        """Keep a query and return the short id of its link. Text is cleaned and redacted, photos encoded again."""
+        from core.store.runs import save_query
+
+        parts = tuple(part for part in map(self._saved_part, query.parts) if part is not None)
+        told = json.dumps([run, query.user, [[part.modality, part.text, part.file] for part in parts]])
+        ident = base64.b32encode(hashlib.sha256(told.encode()).digest())[:12].decode().lower()
+        with self.store.writing() as session:
+            save_query(session, SavedQuery(id=ident, run=run, user=query.user, parts=parts))
+        return ident
+
+    def query(self, ident: str) -> tuple[Query, str]:
+        """The query behind a link, and its run. Raises AddressError when nobody saved it or a photo of it is gone."""
+        from core.store.runs import load_query
+
+        saved = load_query(self.store, ident) if self._has_database and len(ident) <= 16 else None
+        if saved is None:
+            raise AddressError("E-URL-VALUE", f'"{ident[:80]}": no query has this link here. Ask the question anew.')
+        return Query(parts=tuple(map(self._loaded_part, saved.parts)), user=saved.user), saved.run
+
+    def _saved_part(self, part: Part) -> SavedPart | None:
+        if part.modality == "text":
+            from core.catalog.words import clean_text
+
+            text, _ = clean_text(part.content, "query")
+            return SavedPart(modality="text", text=text)
+        if part.modality == "image":
+            return SavedPart(modality="image", file=self.keep_photo(part.content, part.name or "photo", "queries"))
+        return None
+
+    def _loaded_part(self, part: SavedPart) -> Part:
+        if part.modality == "text":
+            return Part(modality="text", content=part.text.encode())
+        path = self.home / "queries" / part.file
+        data = path.read_bytes() if path.is_file() else b""
+        if digest_bytes(data) != path.stem:
+            raise AddressError("E-URL-VALUE", "a photo of this query is gone or damaged. Ask the question anew.")
+        return Part(modality=part.modality, content=data, name=f"photo{path.suffix}")
+
+    # ---- inside
+
+    @cached_property
+    def store(self) -> Store:
+        """The database, made or upgraded on first use. Raises StoreError."""
+        from core.store.engines import Store
+
+        with self._lock:
+            return Store.open(self.database or self.home / "fusescope.sqlite")
+
+    @property
+    def _has_database(self) -> bool:
+        return self.database is not None or (self.home / "fusescope.sqlite").is_file()
+
+    @cached_property
+    def _key(self) -> bytes:
+        path = self.home / "key"
+        with self._lock:
+            if not path.is_file():
+                write_atomic(path, secrets.token_bytes(32), mode=0o600)
+            return path.read_bytes()
+
+    def _remembered(self, name: str, version: str, read: Callable[[], Catalogue]) -> Catalogue:
+        with self._lock:
+            if (name, version) not in self._catalogues:
+                catalogue = read()
+                self._catalogues = {key: kept for key, kept in self._catalogues.items() if key[0] != name}
+                self._catalogues[name, version] = catalogue
+            return self._catalogues[name, version]
+
+    def _imported(self) -> list[CatalogueInfo]:
+        if not self._has_database:
+            return []
+        from core.store.catalogues import list_catalogues
+
+        return list_catalogues(self.store)
+
+    def _read_bundled(self) -> Catalogue:
+        from core.catalog.folder import read_folder
+
+        return read_folder(self.sample / BUNDLED_CATALOGUE, BUNDLED_CATALOGUE, on_step=None)[0]
+
+    def _read_imported(self, name: str) -> Catalogue:
+        from core.store.catalogues import load_catalogue
+
+        catalogue = load_catalogue(self.store, name, self.media_folder)
+        if catalogue is None:
+            raise UnknownNameError("catalogue", name, [BUNDLED_CATALOGUE])
+        return catalogue
+
+    def _bundled_runs(self) -> list[RunInfo]:
+        folders = sorted((self.sample / "runs").glob("*/run.json"))
+        return sorted((read_run(path.parent, bundled=True) for path in folders), key=lambda run: run.run != BUNDLED_RUN)
+
+    def _media_file(self, catalogue: str, path: str) -> Path:
+        root = self.media_folder if catalogue != BUNDLED_CATALOGUE else self.sample / BUNDLED_CATALOGUE
+        file = (root / path).resolve()
+        if not file.is_relative_to(root.resolve()) or not file.is_file():
+            raise AddressError(
+                "E-URL-VALUE", f'catalogue "{catalogue}" has no file "{path[:80]}". Choose an item again.'
+            )
+        return file
+
+
+def read_run(folder: Path, *, bundled: bool = False) -> RunInfo:
+    """What the run.json in `folder` says of its run. Raises ModelError."""
+    path = folder / "run.json"
+    try:
+        data = path.read_bytes()
+        told: dict[str, Any] = json.loads(data)
+        settings = told["settings"]
+        created = datetime.fromisoformat(told["created"]) if "created" in told else datetime.fromtimestamp(0, UTC)
+        return RunInfo(
+            run=told["run"], catalogue=settings["catalogue"], align=settings["align"], fuse=settings["fuse"],
+            rank=settings["rank"], metrics=told.get("metrics", {}), created=created, bundled=bundled,
+            digest=digest_bytes(data),
+        )  # fmt: skip
+    except OSError:
+        raise ModelError("E-MODEL-EMPTY", f'run "{folder.name}": it has no run.json; train the run again.') from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            "E-MODEL-BROKEN", f'run "{folder.name}": its run.json cannot be read; train the run again.'
+        ) from error
+
+
+def _ending(data: bytes) -> str:
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "webp"
+    return "png" if data[:4] == b"\x89PNG" else "jpg"
