@@ -1,1 +1,1 @@
-"""Raw files and uploads -> clean values: photos.py, words.py, tables.py and folder.py; every refusal with its reason."""
+"""Raw files and uploads -> clean values (photos, words, tables, folder); every refusal comes with its reason."""

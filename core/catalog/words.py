@@ -1,0 +1,311 @@
+"""Words: what was typed or imported -> clean Unicode text, and a word about everything that was changed.
+
+`clean_text` reads a query; `clean_fragment` a cell of a catalogue, where markup of the shop's page is removed too.
+Nothing here interprets markup in a query: what a person types stays literal.
+"""
+
+from __future__ import annotations
+
+import html
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass, field
+
+import regex
+
+from core.catalog.names import shown_name
+from core.domain import Notice
+from core.errors import TextError
+from core.limits import LIMITS
+
+_READ_AHEAD = 10 * LIMITS.text_characters  # of a text of any size, no more is looked at
+_LINE_BREAKS = regex.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
+_TERMINAL = regex.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,1000}(?:\x07|\x1b\\)?|[@-_])?")
+_CONTROLS = regex.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
+_TURNING = regex.compile("[\u202a-\u202e\u2066-\u2069]")
+_UNSEEN = regex.compile(
+    "[\u00ad\u180e\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff]"
+    "|(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0000-\U000e007f]+"  # tag letters belong in flags only
+)
+_MARKS = regex.compile(rf"(\p{{M}}{{{LIMITS.text_marks}}})\p{{M}}+")
+_BLANK = regex.compile(r"[\s\p{Cf}\p{M}\u115f\u1160\u2800\u3164\uffa0]*")
+_GRAPHEME = regex.compile(r"\X")
+_SPACES = regex.compile(r"[ \t\u00a0]{2,}")
+
+_MAIL = regex.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,8}\p{L}{2,24}(?![\w-])")
+_IBAN = regex.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]){11,30}(?![A-Za-z0-9])")
+_CARD = regex.compile(r"(?<![\d.,-])[3-6]\d(?:[ -]?\d){12,17}(?![\d-])")
+_DATE = r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}(?!\d)"
+_PHONE = regex.compile(
+    rf"(?<![\w.,+/-])(?!{_DATE})(?:"
+    r"(?:\+|00)[1-9]\d{0,2}(?:[ ./-]{0,2}\(?\d{1,5}\)?){2,7}"  # with the code of a country
+    r"|\(0\d{1,5}\)[ ./-]{0,2}\d{2,5}(?:[ /-]?\d{1,5}){1,4}"  # (030) 123 45 67
+    r"|0\d{1,4}[ /-]\d{2,8}(?:[ /-]\d{1,5}){0,3}"  # 030 1234567
+    r"|(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}"  # (555) 123-4567
+    r")(?![\w])(?![.,]\d)"
+)
+_LINK = regex.compile(r"(?:https?://|www\.)\S+", regex.IGNORECASE)
+_WORD = regex.compile(r"\p{L}[\p{L}\p{M}'\u2019\u200c\u200d-]*")
+_WITHOUT_SPACES = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
+_STOP_LIST = (
+    "a about all also am an and any are as at be been but by can did do does for from had has have he her him his i if "
+    "in into is it its me my no nor not of on or our she so than that the their them then there these they this those "
+    "to too us very was we were what when which who will with would you your "
+    "aber als am an auch auf aus bei das dem den der des die du ein eine einem einen einer er es für hat ich im in ist "
+    "mit nicht oder sich sie sind so und von war wie wir zu "
+    "au aux avec ce ces dans de des du elle en est et il je la le les mais ne nous ou pas pour que qui sa se son sur "
+    "un une vous con del el los las por una y"
+)
+_STOP_WORDS = frozenset(_STOP_LIST.split())
+_TAG = regex.compile(
+    r"<!--[^>]*>|<(/?)(a|abbr|article|b|big|blockquote|body|br|button|center|code|div|dd|dl|dt|em|figure|font|footer|h[1-6]"
+    r"|head|header|hr|html|i|iframe|img|input|li|link|main|meta|nav|noscript|object|ol|p|picture|pre|s|script|section"
+    r"|small|span|strike|strong|style|sub|sup|svg|table|tbody|td|tfoot|th|thead|tr|tt|u|ul|video)"
+    r"(?:\s[^<>]*|/)?>",
+    regex.IGNORECASE,
+)
+_BLOCK_LIST = "p br div li ul ol tr table h1 h2 h3 h4 h5 h6 hr section article blockquote dd dt pre"
+_BLOCKS = frozenset(_BLOCK_LIST.split())
+_ENTITY = regex.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
+
+
+@dataclass(kw_only=True)
+class Cleaned:
+    """A text and what was done to it: steps maps a code (N-TXT-*) or the name of a step to a number of places."""
+
+    text: str
+    steps: Counter[str] = field(default_factory=Counter)
+    length: int = 0
+
+
+def clean_text(raw: str | bytes, name: str = "text") -> tuple[str, tuple[Notice, ...]]:
+    """The words of a query, composed (NFC), without unseen or turning characters, personal data masked, at most 20 000
+    characters cut between graphemes; and what a person should know. Raises TextError E-TXT-EMPTY or E-TXT-ENC."""
+    shown = shown_name(name, "text")
+    typed, encoding = (raw, "") if isinstance(raw, str) else _decoded(raw, shown)
+    done = _cleaned(typed, personal=True)
+    text = done.text.strip()
+    if _BLANK.fullmatch(text):
+        raise TextError("E-TXT-EMPTY", f"{shown}: no words arrived; at least one was expected. Type a few words.")
+    notices = []
+    if encoding:
+        notices.append(_notice("N-TXT-ENC", f"was {encoding}; it was read as that.", shown))
+    if done.steps["N-TXT-FIXED"]:
+        notices.append(_notice("N-TXT-FIXED", "was garbled by a wrong encoding somewhere; it was repaired.", shown))
+    if dropped := done.steps["N-TXT-CLEAN"]:
+        text_about = f"{_count(dropped, 'character')} that cannot be seen or shown {_were(dropped)} dropped."
+        notices.append(_notice("N-TXT-CLEAN", text_about, shown))
+    if masked := done.steps["N-TXT-PII"]:
+        text_about = (f"{_count(masked, 'piece')} of personal data (mail, phone, card or account number) "
+                      f"{_were(masked)} masked before use.")  # fmt: skip
+        notices.append(_notice("N-TXT-PII", text_about, shown))
+    kept = cut_between_graphemes(text, LIMITS.text_characters)
+    if len(kept) < len(text) or done.length > _READ_AHEAD:
+        came = max(done.length, len(text))
+        text_about = f"{_spaced(came)} characters arrived; the first {_spaced(len(kept))} are used."
+        notices.append(_notice("N-TXT-CUT", text_about, shown))
+    elif says_little(kept):
+        text_about = "has few words that describe anything; a few more (what it is, colour, material) would help."
+        notices.append(_notice("N-TXT-WEAK", text_about, shown))
+    return kept, tuple(notices)
+
+
+def clean_fragment(raw: str, *, personal: bool = True) -> tuple[str, Counter[str]]:
+    """A cell of a catalogue as plain text ("" where nothing is left), and how often each step changed something.
+
+    Steps: "html" tags and "entities" turned into text, "spaces" runs shortened, and N-TXT-FIXED, -CLEAN, -PII, -CUT.
+    """
+    if not raw:
+        return "", Counter()
+    if raw.isascii() and raw.isalnum():
+        return _fragment_end(Cleaned(text=raw, length=len(raw)))
+    steps: Counter[str] = Counter()
+    text = raw[:_READ_AHEAD]
+    if "<" in text:
+        text, tags = _without_tags(text)
+        steps["html"] += tags
+    if "&" in text:
+        text, entities = _ENTITY.subn(lambda found: html.unescape(found.group()), text)
+        steps["entities"] += entities
+    done = _cleaned(text, personal=personal)
+    done.length = len(raw)
+    done.steps.update(steps)
+    return _fragment_end(done)
+
+
+def mask_personal(text: str) -> tuple[str, int]:
+    """`text` with [mail], [IBAN], [card] and [phone] in place of addresses and numbers, and how many there were."""
+    if not any(letter.isdigit() for letter in text) and "@" not in text:
+        return text, 0
+    masked = 0
+
+    def mask(label: str, checked) -> object:
+        def put(found: regex.Match) -> str:
+            nonlocal masked
+            replaced = checked(found.group(), label)
+            masked += replaced != found.group()
+            return replaced
+
+        return put
+
+    text = _MAIL.sub(mask("[mail]", lambda came, label: label), text)
+    text = _IBAN.sub(mask("[IBAN]", _mask_iban), text)
+    text = _CARD.sub(mask("[card]", lambda came, label: label if _is_card(came) else came), text)
+    return _PHONE.sub(mask("[phone]", lambda came, label: label if _is_phone(came) else came), text), masked
+
+
+def cut_between_graphemes(text: str, most: int) -> str:
+    """The longest beginning of at most `most` characters that ends between two graphemes (a family emoji is one)."""
+    if len(text) <= most:
+        return text
+    end = 0
+    for grapheme in _GRAPHEME.finditer(text, 0, most + 64):
+        if grapheme.end() > most:
+            break
+        end = grapheme.end()
+    return text[: end or most]
+
+
+def says_little(text: str) -> bool:
+    """True where nothing is left after links, numbers, masks, single letters and stop words."""
+    plain = regex.sub(r"\[(?:mail|IBAN|card|phone)\]", " ", _LINK.sub(" ", text))
+    if _WITHOUT_SPACES.search(plain):
+        return False
+    return not any(len(word) > 1 and word not in _STOP_WORDS for word in _WORD.findall(plain.lower()))
+
+
+# Steps
+
+
+def _decoded(raw: bytes, shown: str) -> tuple[str, str]:
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        try:
+            return raw.decode("utf-16", "surrogatepass"), "UTF-16"
+        except UnicodeDecodeError as error:
+            raise _not_text(shown, "UTF-16", error.start) from error
+    try:
+        return raw.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogatepass"), ""
+    except UnicodeDecodeError as error:
+        raise _not_text(shown, "UTF-8", error.start) from error
+
+
+def _not_text(shown: str, expected: str, at: int) -> TextError:
+    return TextError("E-TXT-ENC", f"{shown}, byte {at}: not {expected}; text in UTF-8 was expected. Save it as UTF-8, "
+                     "or paste the words.")  # fmt: skip
+
+
+def _cleaned(raw: str, *, personal: bool) -> Cleaned:
+    done = Cleaned(text=raw[:_READ_AHEAD], length=len(raw))
+    text = done.text
+    if not text.isascii():
+        text = _repaired(text, done.steps)
+        text = _LINE_BREAKS.sub("\n", text)
+        text = _dropped(text, done.steps, _TERMINAL, _CONTROLS, _TURNING, _UNSEEN)
+        text, cut = _MARKS.subn(r"\1", text)
+        done.steps["N-TXT-CLEAN"] += cut
+        text = unicodedata.normalize("NFC", text)
+    elif not text.isprintable():
+        text = _LINE_BREAKS.sub("\n", text)
+        text = _dropped(text, done.steps, _TERMINAL, _CONTROLS)
+    if personal:
+        text, done.steps["N-TXT-PII"] = mask_personal(text)
+    done.text = text
+    return done
+
+
+def _repaired(text: str, steps: Counter[str]) -> str:
+    """Lone surrogates become U+FFFD, pairs one character; then mojibake, line by line, is turned back."""
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        steps["N-TXT-CLEAN"] += max(1, joined.count("\ufffd") - text.count("\ufffd"))
+        text = joined
+    from ftfy import TextFixerConfig, fix_encoding  # some 50 ms to import, and only texts beyond ASCII need it
+
+    plain = TextFixerConfig(fix_c1_controls=False)
+    lines = text.split("\n")
+    fixed = [line if line.isascii() else fix_encoding(line, plain) for line in lines]
+    # a repair shortens; a line of equal length only had control characters read as Windows-1252: those are dropped
+    fixed = [became if len(became) < len(came) else came for came, became in zip(lines, fixed, strict=True)]
+    steps["N-TXT-FIXED"] += sum(came != became for came, became in zip(lines, fixed, strict=True))
+    return "\n".join(fixed)
+
+
+def _dropped(text: str, steps: Counter[str], *kinds: regex.Pattern) -> str:
+    for kind in kinds:
+        text, count = kind.subn("", text)
+        steps["N-TXT-CLEAN"] += count
+    return text
+
+
+def _without_tags(text: str) -> tuple[str, int]:
+    """Known HTML tags become a space or a line break; what stands inside script and style is left out."""
+    kept: list[str] = []
+    at, tags, inside = 0, 0, ""
+    for tag in _TAG.finditer(text):
+        closing, kind = tag.group(1), (tag.group(2) or "").lower()
+        if not inside:
+            kept.append(text[at : tag.start()])
+            kept.append("\n" if kind in _BLOCKS else "")
+        at, tags = tag.end(), tags + 1
+        if not inside and not closing and kind in ("script", "style"):
+            inside = kind
+        elif inside and closing and kind == inside:
+            inside = ""
+    if not inside:
+        kept.append(text[at:])
+    return "".join(kept), tags
+
+
+def _fragment_end(done: Cleaned) -> tuple[str, Counter[str]]:
+    if done.steps["html"] or "  " in done.text:
+        done.text, spaces = _SPACES.subn(" ", done.text)
+        done.text = regex.sub(r" ?\n\s*", "\n", done.text) if done.steps["html"] else done.text
+        done.steps["spaces"] += spaces
+    text = done.text.strip()
+    if len(text) > 1 and _BLANK.fullmatch(text):
+        text = ""
+    kept = cut_between_graphemes(text, LIMITS.text_characters)
+    done.steps["N-TXT-CUT"] += len(kept) < len(text) or done.length > _READ_AHEAD
+    return kept, +done.steps
+
+
+def _is_card(came: str) -> bool:
+    digits = [int(letter) for letter in came if letter.isdigit()]
+    if len(digits) not in (14, 15, 16, 19) or len(set(digits)) < 2:
+        return False  # 13 digits are product codes (EAN) far more often than cards
+    doubled = [sum(divmod(2 * digit, 10)) for digit in digits[-2::-2]]
+    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
+
+
+def _is_phone(came: str) -> bool:
+    return 7 <= sum(letter.isdigit() for letter in came) <= 15
+
+
+def _mask_iban(came: str, label: str) -> str:
+    """The run of letters and digits may reach into the next word: the longest beginning that adds up is the number."""
+    ends = [at for at in range(15, len(came) + 1) if at == len(came) or came[at] == " "]
+    for end in reversed(ends):
+        plain = came[:end].replace(" ", "").upper()
+        if 15 <= len(plain) <= 34 and _adds_up(plain):
+            return label + came[end:]
+    return came
+
+
+def _adds_up(account: str) -> bool:
+    return int("".join(str(int(letter, 36)) for letter in account[4:] + account[:4])) % 97 == 1
+
+
+def _notice(code: str, message: str, where: str) -> Notice:
+    return Notice(code=code, message=message, where=where)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{_spaced(number)} {what}{'' if number == 1 else 's'}"
+
+
+def _were(number: int) -> str:
+    return "was" if number == 1 else "were"
+
+
+def _spaced(number: int) -> str:
+    return f"{number:,}".replace(",", " ")
