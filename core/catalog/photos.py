@@ -88,8 +88,9 @@ def read_image(data: bytes, name: str) -> tuple[Image.Image, tuple[Notice, ...]]
     return image, tuple(notices)
 
 
-def read_images(files: Iterable[tuple[bytes, str]], *, read: ImageReader = read_image,
-                at_most: int = LIMITS.query_photos) -> tuple[tuple[Photo, ...], tuple[Notice, ...]]:  # fmt: skip
+def read_images(
+    files: Iterable[tuple[bytes, str]], *, read: ImageReader = read_image, at_most: int = LIMITS.query_photos
+) -> tuple[tuple[Photo, ...], tuple[Notice, ...]]:
     """The good pictures of several files, each once, and a notice for each refused (E-) or remarkable (N-) one."""
     photos: dict[str, Photo] = {}
     notices: list[Notice] = []
@@ -102,8 +103,10 @@ def read_images(files: Iterable[tuple[bytes, str]], *, read: ImageReader = read_
             break
         total += len(data)
         if total > LIMITS.visitor_bytes:
-            text = (f"{shown_bytes(total)} arrived in all; at most {LIMITS.visitor_bytes // MB} MB can be held. "
-                    "This picture and the later ones were left out; use fewer or smaller ones.")  # fmt: skip
+            text = (
+                f"{shown_bytes(total)} arrived in all; at most {LIMITS.visitor_bytes // MB} MB can be held. "
+                "This picture and the later ones were left out; use fewer or smaller ones."
+            )
             notices.append(Notice(code="E-FILE-TOTAL", message=text, where=shown))
             break
         digest = hashlib.sha256(data).hexdigest()
@@ -114,7 +117,7 @@ def read_images(files: Iterable[tuple[bytes, str]], *, read: ImageReader = read_
         try:
             image, told = read(data, name)
         except PhotoError as error:
-            notices.append(Notice(code=error.code, message=error.message, where=shown))
+            notices.append(Notice(code=error.code, message=error.message.removeprefix(f"{shown}: "), where=shown))
             continue
         photos[digest] = Photo(image=image, digest=digest, name=shown, position=position)
         notices.extend(told)
@@ -155,7 +158,8 @@ def _ending(name: str) -> str:
     return found.group(1).lower() if found else ""
 
 
-def _signature(data: bytes) -> str:
+def photo_kind(data: bytes) -> str:
+    """JPEG, PNG, GIF, WEBP, AVIF or HEIF by the first bytes, "" for anything else."""
     if data.startswith(b"\xff\xd8\xff"):
         return "JPEG"
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -176,21 +180,36 @@ def _signature(data: bytes) -> str:
 
 def _checked_kind(data: bytes, shown: str, ending: str) -> str:
     if len(data) > LIMITS.photo_bytes:
-        raise PhotoError("E-IMG-SIZE", f"{shown}: {shown_bytes(len(data))} arrived; at most {LIMITS.photo_bytes // MB} "
-                         "MB were expected. Save a smaller copy and upload that.")  # fmt: skip
+        raise PhotoError(
+            "E-IMG-SIZE",
+            f"{shown}: {shown_bytes(len(data))} arrived; at most {LIMITS.photo_bytes // MB} "
+            "MB were expected. Save a smaller copy and upload that.",
+        )
     if not data:
-        raise PhotoError("E-IMG-EMPTY", f"{shown}: the file is empty, 0 bytes arrived; a picture was expected. "
-                         "Copy it from its source again and upload that.")  # fmt: skip
+        raise PhotoError(
+            "E-IMG-EMPTY",
+            f"{shown}: the file is empty, 0 bytes arrived; a picture was expected. "
+            "Copy it from its source again and upload that.",
+        )
     if ending and ending not in ENDINGS:
-        raise PhotoError("E-IMG-TYPE", f'{shown}: the name ends in ".{ending}"; a {READABLE} picture was expected. '
-                         "Save it as one of these and upload that.")  # fmt: skip
-    kind = _signature(data)
+        raise PhotoError(
+            "E-IMG-TYPE",
+            f'{shown}: the name ends in ".{ending}"; a {READABLE} picture was expected. '
+            "Save it as one of these and upload that.",
+        )
+    kind = photo_kind(data)
     if kind == "HEIF" and not _can_read_heic():
-        raise PhotoError("E-IMG-TYPE", f"{shown}: this is an HEIC picture; a {READABLE} picture was expected. Save it "
-                         'as JPEG, or install the extra "heic" (package pillow-heif) to read HEIC.')  # fmt: skip
+        raise PhotoError(
+            "E-IMG-TYPE",
+            f"{shown}: this is an HEIC picture; a {READABLE} picture was expected. Save it "
+            'as JPEG, or install the extra "heic" (package pillow-heif) to read HEIC.',
+        )
     if not kind or (kind == "AVIF" and not features.check("avif")):
-        raise PhotoError("E-IMG-TYPE", f"{shown}: this is {_what_it_is(data)}; a {READABLE} picture was expected. "
-                         "Save it as one of these and upload that.")  # fmt: skip
+        raise PhotoError(
+            "E-IMG-TYPE",
+            f"{shown}: this is {_what_it_is(data)}; a {READABLE} picture was expected. "
+            "Save it as one of these and upload that.",
+        )
     return kind
 
 
@@ -235,22 +254,37 @@ def _check_size(shown: str, kind: str, width: int, height: int) -> None:
         raise _bomb(shown, f"claims {width}x{height} pixels")
     most = LIMITS.jpeg_pixels if kind == "JPEG" else LIMITS.photo_pixels
     if width * height > most:
-        raise PhotoError("E-IMG-PIXELS", f"{shown}: {width}x{height} pixels; at most {most // 1_000_000} million were "
-                         "expected. Save a smaller copy and upload that.")  # fmt: skip
+        raise PhotoError(
+            "E-IMG-PIXELS",
+            f"{shown}: {width}x{height} pixels; at most {most // 1_000_000} million were "
+            "expected. Save a smaller copy and upload that.",
+        )
     if min(width, height) < 1:
-        raise PhotoError("E-IMG-BROKEN", f"{shown}: the picture says it is {width}x{height} pixels; a whole picture "
-                         "was expected. Save it anew and upload that.")  # fmt: skip
+        raise PhotoError(
+            "E-IMG-BROKEN",
+            f"{shown}: the picture says it is {width}x{height} pixels; a whole picture "
+            "was expected. Save it anew and upload that.",
+        )
     if min(width, height) < LIMITS.photo_side_min or max(width, height) > LIMITS.photo_side_max:
-        raise PhotoError("E-IMG-DIM", f"{shown}: {width}x{height} pixels; sides of {LIMITS.photo_side_min} to "
-                         f"{LIMITS.photo_side_max} were expected. Save it in that size and upload it.")  # fmt: skip
+        raise PhotoError(
+            "E-IMG-DIM",
+            f"{shown}: {width}x{height} pixels; sides of {LIMITS.photo_side_min} to "
+            f"{LIMITS.photo_side_max} were expected. Save it in that size and upload it.",
+        )
     if max(width, height) > LIMITS.photo_aspect * min(width, height):
-        raise PhotoError("E-IMG-DIM", f"{shown}: {width}x{height} pixels; one side at most {LIMITS.photo_aspect} times "
-                         "the other was expected. Cut it to the part that matters and upload that.")  # fmt: skip
+        raise PhotoError(
+            "E-IMG-DIM",
+            f"{shown}: {width}x{height} pixels; one side at most {LIMITS.photo_aspect} times "
+            "the other was expected. Cut it to the part that matters and upload that.",
+        )
 
 
 def _bomb(shown: str, what: str = "expands far beyond its size on disk") -> PhotoError:
-    return PhotoError("E-IMG-BOMB", f"{shown}: the file {what}; at most {LIMITS.photo_pixels // 1_000_000} million "
-                      "pixels were expected. Save it anew with a picture program and upload that.")  # fmt: skip
+    return PhotoError(
+        "E-IMG-BOMB",
+        f"{shown}: the file {what}; at most {LIMITS.photo_pixels // 1_000_000} million "
+        "pixels were expected. Save it anew with a picture program and upload that.",
+    )
 
 
 def _decoder_refused(error: Exception, data: bytes, shown: str, kind: str, opening: bool = False) -> PhotoError:
@@ -259,11 +293,17 @@ def _decoder_refused(error: Exception, data: bytes, shown: str, kind: str, openi
         return _bomb(shown)
     riff_ends_early = kind == "WEBP" and len(data) < int.from_bytes(data[4:8], "little") + 8
     if ("truncated" in told and not opening) or riff_ends_early:
-        return PhotoError("E-IMG-TRUNC", f"{shown}: the picture ends early, {shown_bytes(len(data))} arrived; a "
-                          f"complete {_SPOKEN[kind]} was expected. Copy it from its source again, or save it anew, "
-                          "and upload that.")  # fmt: skip
-    return PhotoError("E-IMG-BROKEN", f"{shown}: the picture is damaged and cannot be read; a whole {_SPOKEN[kind]} "
-                      "was expected. Save it anew with a picture program and upload that.")  # fmt: skip
+        return PhotoError(
+            "E-IMG-TRUNC",
+            f"{shown}: the picture ends early, {shown_bytes(len(data))} arrived; a "
+            f"complete {_SPOKEN[kind]} was expected. Copy it from its source again, or save it anew, "
+            "and upload that.",
+        )
+    return PhotoError(
+        "E-IMG-BROKEN",
+        f"{shown}: the picture is damaged and cannot be read; a whole {_SPOKEN[kind]} "
+        "was expected. Save it anew with a picture program and upload that.",
+    )
 
 
 def _is_moving(image: Image.Image) -> bool:
@@ -326,8 +366,9 @@ class _Worker:
         known = os.environ.get("PYTHONPATH")
         settings = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{known}" if known else root}
         command = [sys.executable, "-m", "core.catalog.photos"]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=settings,
-                                        stderr=subprocess.DEVNULL, cwd=root)  # fmt: skip
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=settings, stderr=subprocess.DEVNULL, cwd=root
+        )
         assert self.process.stdin is not None and self.process.stdout is not None
         self.input, self.output = self.process.stdin, self.process.stdout
         with _Clock(30.0, self.process):
@@ -403,10 +444,16 @@ class _Pool:
             except (OSError, EOFError, ValueError) as error:
                 lost = error
         if clock.rang:
-            raise PhotoError("E-WORKER-TIME", f"{shown}: not read after {LIMITS.decode_seconds:g} s; a picture that "
-                             "opens at once was expected. Save a simpler copy and upload that.") from lost  # fmt: skip
-        raise PhotoError("E-WORKER-DIED", f"{shown}: the program that reads pictures stopped on it; a whole picture "
-                         "was expected. Save it anew with a picture program and upload that.") from lost  # fmt: skip
+            raise PhotoError(
+                "E-WORKER-TIME",
+                f"{shown}: not read after {LIMITS.decode_seconds:g} s; a picture that "
+                "opens at once was expected. Save a simpler copy and upload that.",
+            ) from lost
+        raise PhotoError(
+            "E-WORKER-DIED",
+            f"{shown}: the program that reads pictures stopped on it; a whole picture "
+            "was expected. Save it anew with a picture program and upload that.",
+        ) from lost
 
     def close(self) -> None:
         while True:

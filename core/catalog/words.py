@@ -96,8 +96,10 @@ def clean_text(raw: str | bytes, name: str = "text") -> tuple[str, tuple[Notice,
         text_about = f"{_count(dropped, 'character')} that cannot be seen or shown {_were(dropped)} dropped."
         notices.append(_notice("N-TXT-CLEAN", text_about, shown))
     if masked := done.steps["N-TXT-PII"]:
-        text_about = (f"{_count(masked, 'piece')} of personal data (mail, phone, card or account number) "
-                      f"{_were(masked)} masked before use.")  # fmt: skip
+        text_about = (
+            f"{_count(masked, 'piece')} of personal data (mail, phone, card or account number) "
+            f"{_were(masked)} masked before use."
+        )
         notices.append(_notice("N-TXT-PII", text_about, shown))
     kept = cut_between_graphemes(text, LIMITS.text_characters)
     if len(kept) < len(text) or done.length > _READ_AHEAD:
@@ -190,8 +192,10 @@ def _decoded(raw: bytes, shown: str) -> tuple[str, str]:
 
 
 def _not_text(shown: str, expected: str, at: int) -> TextError:
-    return TextError("E-TXT-ENC", f"{shown}, byte {at}: not {expected}; text in UTF-8 was expected. Save it as UTF-8, "
-                     "or paste the words.")  # fmt: skip
+    return TextError(
+        "E-TXT-ENC",
+        f"{shown}, byte {at}: not {expected}; text in UTF-8 was expected. Save it as UTF-8, or paste the words.",
+    )
 
 
 def _cleaned(raw: str, *, personal: bool) -> Cleaned:
