@@ -14,7 +14,6 @@ import base64
 import hashlib
 import hmac
 import json
-import os
 import re
 import secrets
 import threading
@@ -25,6 +24,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.config import SAMPLE, home_folder
 from core.domain import Catalogue, Part, Query
 from core.errors import AddressError, InputError, ModelError, StoreError, UnknownNameError
 from core.files import digest_bytes, digest_file, write_atomic
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from core.importing import ImportOutcome
     from core.store.engines import Store
 
-APP = Path(__file__).resolve().parents[1]
-SAMPLE = APP / "sample_data"
 BUNDLED_CATALOGUE = "studio"
 BUNDLED_RUN = "studio-default"
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
@@ -55,8 +53,7 @@ class Workspace:
     @classmethod
     def open(cls, home: Path | None = None, *, database: str | None = None) -> Workspace:
         """The workspace in `home`, else in FUSESCOPE_HOME, else in .fusescope beside the app. Writes nothing yet."""
-        chosen = home or Path(os.environ.get("FUSESCOPE_HOME") or APP / ".fusescope")
-        return cls(home=Path(chosen).expanduser().absolute(), database=database)
+        return cls(home=(home or home_folder()).expanduser().absolute(), database=database)
 
     # ---- catalogues
 
@@ -155,9 +152,9 @@ class Workspace:
             kept = pointer.read_text("ascii")
             if STORED.fullmatch(kept) and (shelf / kept[:2] / kept).is_file():
                 return f"{kept[:2]}/{kept}"
-        from core.catalog.photos import encode_photo, read_image
+        from core.catalog.photos import encode_photo, read_image_safely
 
-        image, _ = read_image(data, name)
+        image, _ = read_image_safely(data, name)
         clean = encode_photo(image)
         stored = f"{digest_bytes(clean)}.{_ending(clean)}"
         write_atomic(shelf / stored[:2] / stored, clean)
@@ -169,7 +166,7 @@ class Workspace:
 
     def runs(self) -> list[RunInfo]:
         """Bundled runs first, then those of this workspace, the newest first."""
-        if not self._has_database:
+        if not self.has_database:
             return self._bundled_runs()
         from core.store.runs import list_runs
 
@@ -232,7 +229,7 @@ class Workspace:
         """The query behind a link, and its run. Raises AddressError when nobody saved it or a photo of it is gone."""
         from core.store.runs import load_query
 
-        saved = load_query(self.store, ident) if self._has_database and len(ident) <= 16 else None
+        saved = load_query(self.store, ident) if self.has_database and len(ident) <= 16 else None
         if saved is None:
             raise AddressError("E-URL-VALUE", f'"{ident[:80]}": no query has this link here. Ask the question anew.')
         return Query(parts=tuple(map(self._loaded_part, saved.parts)), user=saved.user), saved.run
@@ -267,7 +264,7 @@ class Workspace:
             return Store.open(self.database or self.home / "fusescope.sqlite")
 
     @property
-    def _has_database(self) -> bool:
+    def has_database(self) -> bool:
         return self.database is not None or (self.home / "fusescope.sqlite").is_file()
 
     @cached_property
@@ -287,7 +284,7 @@ class Workspace:
             return self._catalogues[name, version]
 
     def _imported(self) -> list[CatalogueInfo]:
-        if not self._has_database:
+        if not self.has_database:
             return []
         from core.store.catalogues import list_catalogues
 

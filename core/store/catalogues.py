@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -115,7 +115,10 @@ def _interaction_values(catalogue: int, row: int, position: Mapping[str, int], o
 
 
 def _media_values(catalogue: int, source: Catalogue) -> Iterable[dict[str, Any]]:
-    owners = (("item_row", source.items), ("interaction_row", source.interactions))
+    owners: tuple[tuple[str, Sequence[Item | Interaction]], ...] = (
+        ("item_row", source.items),
+        ("interaction_row", source.interactions),
+    )
     for column, things in owners:
         for row, thing in enumerate(things):
             for modality, paths in thing.media.items():
@@ -126,7 +129,7 @@ def _media_values(catalogue: int, source: Catalogue) -> Iterable[dict[str, Any]]
                     }  # fmt: skip
 
 
-Media = dict[int, dict[str, tuple[str, ...]]]
+Media = dict[int | None, dict[str, tuple[str, ...]]]
 
 
 def _media(session: Session, catalogue: int) -> tuple[Media, Media]:

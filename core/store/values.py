@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from core.domain import Catalogue
+from core.domain import Catalogue, Interaction, Item
 
 ACTIVE_STATES = ("queued", "running")
 
@@ -92,7 +92,8 @@ class SavedQuery:
 def count_media(catalogue: Catalogue) -> dict[str, int]:
     """Different files of items and interactions, by modality."""
     files: dict[str, set[str]] = defaultdict(set)
-    for owner in (*catalogue.items, *catalogue.interactions):
+    owners: tuple[Item | Interaction, ...] = (*catalogue.items, *catalogue.interactions)
+    for owner in owners:
         for modality, paths in owner.media.items():
             files[modality].update(paths)
     return {modality: len(paths) for modality, paths in sorted(files.items()) if paths}

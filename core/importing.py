@@ -1,0 +1,191 @@
+"""A catalogue folder becomes part of the workspace: read, kept, encoded, trained on, and only then visible.
+
+Everything slow is stored by content (photos, vectors), so an import that was cut off goes on where it stopped and a
+second one encodes nothing. The rows appear in one transaction at the end: half an import is never seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.domain import Catalogue, Interaction, Item, Modality, Notice
+from core.errors import PhotoError
+from core.store.values import RunInfo, count_media
+
+if TYPE_CHECKING:
+    from core.catalog.folder import ImportReport
+    from core.catalog.tables import Problem
+    from core.workspace import Workspace
+
+OnStep = Callable[[str, float], None]
+READ, KEPT, ENCODED, TRAINED = 0.15, 0.4, 0.85, 1.0  # shares of the whole that are done after each stage
+KEPT_MODALITIES = ("text", "image")
+SHOWN = 100  # refusals kept with the catalogue; all of them are in the rejects file
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportOutcome:
+    """What an import did. `encoded` counts media and texts that had to be encoded; `changed` is False when the same
+    catalogue was here already. `rejects_file` lists every refused row and file, None when nothing was refused."""
+
+    catalogue: str
+    items: int
+    users: int
+    interactions: int
+    media: Mapping[Modality, int]
+    refused: tuple[Notice, ...]
+    notices: tuple[Notice, ...]
+    cleaned: Mapping[str, int]
+    rejects_file: Path | None
+    run: str
+    encoded: int
+    changed: bool
+
+
+def import_folder(workspace: Workspace, source: Path, name: str, on_step: OnStep | None = None) -> ImportOutcome:
+    """Import the canonical folder `source` as `name`, and train its `content` run.
+
+    Raises TableError (nothing usable), InputError (the name), StoreError, and whatever `on_step` raises to stop it.
+    """
+    from core.catalog.folder import read_folder
+
+    workspace.check_name(name, "catalogue")
+    tell = on_step or (lambda label, fraction: None)
+    raw, report = read_folder(source, name, on_step=_part(tell, 0.0, READ))
+    catalogue, lost = _kept(workspace, raw, _part(tell, READ, KEPT))
+    report.refused = (*report.refused, *lost)
+    report.cleaned |= _left_out(raw)
+    encoded = _encoded(workspace, catalogue, _part(tell, KEPT, ENCODED))
+    rejects = report.write_rejects(workspace.home / "rejects" / f"{name}.csv") if report.refused else None
+    run, changed = _published(workspace, catalogue, report, _part(tell, ENCODED, TRAINED))
+    tell("done", 1.0)
+    return ImportOutcome(
+        catalogue=name, items=len(catalogue.items), users=len({one.user_id for one in catalogue.interactions}),
+        interactions=len(catalogue.interactions), media=count_media(catalogue), refused=report.refused,
+        notices=report.notices, cleaned=dict(report.cleaned), rejects_file=rejects, run=run, encoded=encoded,
+        changed=changed,
+    )  # fmt: skip
+
+
+def _part(tell: OnStep, begin: float, end: float) -> OnStep:
+    return lambda label, fraction: tell(label, begin + (end - begin) * min(1.0, max(0.0, fraction)))
+
+
+def _kept(workspace: Workspace, raw: Catalogue, tell: OnStep) -> tuple[Catalogue, list[Problem]]:
+    """The catalogue with our own copies of its photos and people as keyed hashes; and the photos that were refused."""
+    owners = _owners(raw)
+    stored: dict[str, str] = {}
+    lost: list[Problem] = []
+
+    def keep(path: str) -> str | Problem:
+        try:
+            return workspace.keep_photo((raw.root / path).read_bytes(), Path(path).name)
+        except PhotoError as error:
+            return _photo_problem(error.code, error.message, owners[path], path)
+        except FileNotFoundError:
+            return _photo_problem("N-ZIP-PAIR", "the file is gone. Put it back and import again.", owners[path], path)
+
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        try:
+            for done, (path, kept) in enumerate(zip(owners, pool.map(keep, owners), strict=True), start=1):
+                if isinstance(kept, str):
+                    stored[path] = kept
+                else:
+                    lost.append(kept)
+                tell("keeping photos", done / len(owners))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    version = hashlib.sha256("\0".join([raw.version, *(stored[path] for path in sorted(stored))]).encode()).hexdigest()
+    items = tuple(replace(item, media=_stored_media(item.media, stored)) for item in raw.items)
+    interactions = tuple(
+        replace(one, user_id=workspace.user_key(one.user_id), media=_stored_media(one.media, stored))
+        for one in raw.interactions
+    )
+    root = workspace.media_folder
+    return replace(raw, version=version, root=root, items=items, interactions=interactions), lost
+
+
+def _owners(raw: Catalogue) -> dict[str, str]:
+    """Every photo once, and the row that names it first."""
+    owners: dict[str, str] = {}
+    for item in raw.items:
+        for path in item.media.get("image", ()):
+            owners.setdefault(path, f"items.csv, item {item.item_id[:80]}")
+    for one in raw.interactions:
+        for path in one.media.get("image", ()):
+            owners.setdefault(path, f"interactions.csv, item {one.item_id[:80]}")
+    return owners
+
+
+def _photo_problem(code: str, message: str, owner: str, path: str) -> Problem:
+    from core.catalog.tables import Problem
+
+    reason, _, fix = message.partition(". ")
+    return Problem(
+        code=code, message=message, where=f"{owner}, {path[:80]}", file=owner.split(",")[0], value=path[:80],
+        reason=reason, fix=fix,
+    )  # fmt: skip
+
+
+def _left_out(raw: Catalogue) -> dict[str, int]:
+    """Media that this version cannot encode are counted, not silently dropped."""
+    counts = {m: n for m, n in count_media(raw).items() if m not in KEPT_MODALITIES}
+    return {f"{modality} left out": count for modality, count in counts.items()}
+
+
+def _stored_media(
+    media: Mapping[Modality, tuple[str, ...]], stored: Mapping[str, str]
+) -> dict[Modality, tuple[str, ...]]:
+    kept = {m: tuple(dict.fromkeys(stored[path] for path in paths if path in stored)) for m, paths in media.items()}
+    return {m: paths for m, paths in kept.items() if paths}
+
+
+def _encoded(workspace: Workspace, catalogue: Catalogue, tell: OnStep) -> int:
+    from core.encode import encode_catalogue
+
+    return encode_catalogue(catalogue, workspace.vectors, tell)
+
+
+def _published(workspace: Workspace, catalogue: Catalogue, report: ImportReport, tell: OnStep) -> tuple[str, bool]:
+    """Train the first run and make catalogue and run visible at once; the run's name, and whether anything changed."""
+    known = {info.name: info.version for info in workspace.catalogues() if not info.bundled}
+    before = _first_run(workspace, catalogue.name)
+    if known.get(catalogue.name) == catalogue.version and before is not None:
+        return before.run, False
+    from core.config import RunSettings
+    from core.store.catalogues import save_catalogue
+    from core.store.runs import save_run
+    from core.train import train_run
+    from core.workspace import read_run
+
+    run = workspace.free_run_name(f"{catalogue.name}-content")
+    folder = workspace.new_run_folder(run)
+    settings = RunSettings(catalogue=catalogue.name, fuse="weighted", rank="content")
+    train_run(
+        catalogue, settings, folder, vectors=workspace.vectors, on_step=lambda label, done, _figures: tell(label, done)
+    )
+    with workspace.store.writing() as session:
+        save_catalogue(session, catalogue, _told(report))
+        save_run(session, read_run(folder))
+    return run, True
+
+
+def _told(report: ImportReport) -> dict[str, Any]:
+    """What is kept of a report with the catalogue: all counts, and the first hundred refusals."""
+    refused = [{"where": one.where, "code": one.code, "reason": one.message} for one in report.refused[:SHOWN]]
+    return {
+        "summary": report.summary, "scale": report.scale, "refused": refused, "refusals": len(report.refused),
+        "cleaned": dict(report.cleaned),
+    }  # fmt: skip
+
+
+def _first_run(workspace: Workspace, catalogue: str) -> RunInfo | None:
+    mine = [info for info in workspace.runs() if info.catalogue == catalogue and info.rank == "content"]
+    return mine[0] if mine else None
