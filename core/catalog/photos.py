@@ -7,22 +7,12 @@ format, bomb, pixels, sides, load, notices; the first that fails gives the code.
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 import io
-import json
-import os
-import queue
 import re
-import struct
-import subprocess
-import sys
-import threading
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
 
 from PIL import Image, ImageStat, features
 
@@ -147,7 +137,9 @@ def read_image_safely(data: bytes, name: str) -> tuple[Image.Image, tuple[Notice
     """
     if len(data) > LIMITS.photo_bytes:
         return read_image(data, name)  # refused before a byte is sent
-    return _POOL.read(data, name)
+    from core.catalog.photo_workers import POOL
+
+    return POOL.read(data, name)
 
 
 # The checks
@@ -319,8 +311,7 @@ def _loaded(image: Image.Image, data: bytes, shown: str, kind: str) -> Image.Ima
             image.draft("RGB", (LIMITS.photo_kept_side, LIMITS.photo_kept_side))
         image.load()
         turn = _orientation(image)
-        flat = _on_white(image)
-        flat.thumbnail((LIMITS.photo_kept_side, LIMITS.photo_kept_side), Image.Resampling.LANCZOS, reducing_gap=3.0)
+        flat = _small_on_white(image)
         turned = flat.transpose(_TURNS[turn]) if turn in _TURNS else flat
         return _plain(turned)
     except Exception as error:  # what a decoder raises on damaged data is not limited to OSError
@@ -334,187 +325,26 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _on_white(image: Image.Image) -> Image.Image:
-    """RGB, transparent parts white; 16-bit grey keeps its upper eight bits instead of being clipped to white."""
+def _small_on_white(image: Image.Image) -> Image.Image:
+    """RGB, at most 1024 pixels long, transparent parts white; 16-bit grey keeps its upper eight bits instead of being clipped to white."""
     if image.mode.startswith("I;16"):
         high = 0 if image.mode.endswith("B") else 1
         image = Image.frombytes("L", image.size, image.tobytes()[high::2])
     elif image.mode == "I":
         image = image.point(lambda level: level / 256).convert("L")
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    clear = image.convert("RGBA")
-    clear.thumbnail((LIMITS.photo_kept_side, LIMITS.photo_kept_side), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    white = Image.new("RGBA", clear.size, "white")
-    return Image.alpha_composite(white, clear).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+    elif image.mode == "1":
+        image = image.convert("L")
+    elif image.mode not in ("L", "RGB", "CMYK"):
+        image = image.convert("RGB")
+    image.thumbnail((LIMITS.photo_kept_side, LIMITS.photo_kept_side), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    if image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
 
 
 def _plain(image: Image.Image) -> Image.Image:
     """The pixels alone: no info, no EXIF, no profile, no link to the file."""
     upright = image if image.mode == "RGB" else image.convert("RGB")
     return Image.frombytes("RGB", upright.size, upright.tobytes())
-
-
-# Worker processes. A plain child with two pipes, so that the program's own main module is never started again in it.
-
-
-class _Worker:
-    """One child process that reads pictures until its input closes."""
-
-    def __init__(self) -> None:
-        root = str(Path(__file__).resolve().parents[2])
-        known = os.environ.get("PYTHONPATH")
-        settings = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{known}" if known else root}
-        command = [sys.executable, "-m", "core.catalog.photos"]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=settings, stderr=subprocess.DEVNULL, cwd=root
-        )
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.input, self.output = self.process.stdin, self.process.stdout
-        with _Clock(30.0, self.process):
-            self.ready = self.output.read(1) == b"+"
-
-    def read(self, data: bytes, name: str) -> tuple[dict, bytes]:
-        """The answer's header and pixels. Raises EOFError or OSError when the worker is gone."""
-        _send(self.input, {"name": name}, data)
-        return _receive(self.output)
-
-    def stop(self) -> None:
-        self.process.kill()
-        for pipe in (self.input, self.output):
-            try:
-                pipe.close()
-            except OSError:
-                continue
-        self.process.wait()
-
-
-class _Clock:
-    """Kills a process that is not done in time; `rang` tells whether it did."""
-
-    def __init__(self, seconds: float, process: subprocess.Popen) -> None:
-        self.rang = False
-        self._process = process
-        self._timer = threading.Timer(seconds, self._ring)
-        self._timer.daemon = True
-
-    def _ring(self) -> None:
-        self.rang = True
-        self._process.kill()
-
-    def __enter__(self) -> _Clock:
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-
-
-class _Pool:
-    """At most `size` workers, started when first needed; a dead one is replaced."""
-
-    def __init__(self, size: int) -> None:
-        self._places: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
-        for _ in range(size):
-            self._places.put(None)
-
-    def read(self, data: bytes, name: str) -> tuple[Image.Image, tuple[Notice, ...]]:
-        worker = self._places.get()
-        try:
-            if worker is None or worker.process.poll() is not None:
-                worker = _Worker()
-            head, pixels = self._answer(worker, data, name)
-        except BaseException:  # an answer may still be in the pipe: never use this worker again
-            if worker is not None:
-                worker.stop()
-            worker = None
-            raise
-        finally:
-            self._places.put(worker)
-        if "code" in head:
-            raise PhotoError(head["code"], head["message"])
-        image = Image.frombytes("RGB", tuple(head["size"]), pixels)
-        return image, tuple(Notice(**notice) for notice in head["notices"])
-
-    def _answer(self, worker: _Worker, data: bytes, name: str) -> tuple[dict, bytes]:
-        shown = shown_name(name, "photo")
-        with _Clock(LIMITS.decode_seconds, worker.process) as clock:
-            try:
-                return worker.read(data, name)
-            except (OSError, EOFError, ValueError) as error:
-                lost = error
-        if clock.rang:
-            raise PhotoError(
-                "E-WORKER-TIME",
-                f"{shown}: not read after {LIMITS.decode_seconds:g} s; a picture that "
-                "opens at once was expected. Save a simpler copy and upload that.",
-            ) from lost
-        raise PhotoError(
-            "E-WORKER-DIED",
-            f"{shown}: the program that reads pictures stopped on it; a whole picture "
-            "was expected. Save it anew with a picture program and upload that.",
-        ) from lost
-
-    def close(self) -> None:
-        while True:
-            try:
-                worker = self._places.get_nowait()
-            except queue.Empty:
-                return
-            if worker is not None:
-                worker.stop()
-            self._places.put(None)
-            if self._places.queue.count(None) == self._places.qsize():
-                return
-
-
-def _send(pipe: BinaryIO, head: dict, body: bytes) -> None:
-    told = json.dumps(head).encode()
-    pipe.write(struct.pack(">II", len(told), len(body)) + told)
-    pipe.write(body)
-    pipe.flush()
-
-
-def _receive(pipe: BinaryIO) -> tuple[dict, bytes]:
-    sizes = struct.unpack(">II", _exactly(pipe, 8))
-    head = json.loads(_exactly(pipe, sizes[0]))
-    return head, _exactly(pipe, sizes[1])
-
-
-def _exactly(pipe: BinaryIO, count: int) -> bytes:
-    data = pipe.read(count)
-    if len(data) != count:
-        raise EOFError("the other side closed the pipe")
-    return data
-
-
-def _answer_for(data: bytes, name: str) -> tuple[dict, bytes]:
-    try:
-        image, notices = read_image(data, name)
-    except PhotoError as error:
-        return {"code": error.code, "message": error.message}, b""
-    told = [{"code": notice.code, "message": notice.message, "where": notice.where} for notice in notices]
-    return {"size": image.size, "notices": told}, image.tobytes()
-
-
-def _serve(source: BinaryIO, target: BinaryIO) -> None:
-    """The worker's loop: until the input closes, read one picture and answer with its pixels or its code."""
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_AS, (LIMITS.decode_bytes, LIMITS.decode_bytes))
-    Image.preinit()
-    target.write(b"+")
-    target.flush()
-    while True:
-        try:
-            head, data = _receive(source)
-        except EOFError:
-            return
-        _send(target, *_answer_for(data, head["name"]))
-
-
-_POOL = _Pool(size=2)
-atexit.register(_POOL.close)
-
-if __name__ == "__main__":
-    _serve(sys.stdin.buffer, sys.stdout.buffer)
