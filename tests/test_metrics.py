@@ -163,7 +163,12 @@ def test_shapes_that_do_not_belong_together_are_refused():
 
 def test_retrieval_counts_the_one_right_item_of_each_query():
     values = metrics.average(metrics.retrieval_metrics([1, 2, 10, 40]))
-    assert values == {"recall@1": 1 / 4, "recall@5": 2 / 4, "recall@10": 3 / 4, "mrr": (1 + 1 / 2 + 1 / 10 + 1 / 40) / 4}
+    assert values == {
+        "recall@1": 1 / 4,
+        "recall@5": 2 / 4,
+        "recall@10": 3 / 4,
+        "mrr": (1 + 1 / 2 + 1 / 10 + 1 / 40) / 4,
+    }
 
 
 def test_list_metrics_of_a_small_shop_come_out_as_arithmetic():
