@@ -1,0 +1,24 @@
+"""The frame: page settings, logo, navigation, run. No data, no state; every page renders without anything made here."""
+
+from pathlib import Path
+
+import streamlit as st
+
+ROOT = Path(__file__).resolve().parent
+
+st.set_page_config(page_title="Fusescope", page_icon=str(ROOT / "assets" / "mark.svg"), layout="wide")
+st.logo(str(ROOT / "assets" / "logo.svg"), size="large")
+page = st.navigation(
+    [
+        st.Page(ROOT / "pages" / "home_page.py", title="Home", icon=":material/home:", default=True),
+        st.Page(
+            ROOT / "pages" / "recommend_page.py",
+            title="Recommend",
+            icon=":material/search:",
+            url_path="recommend",
+            help="Ask with words and photos, see what moved the answer",
+        ),
+    ],
+    position="top",
+)
+page.run()

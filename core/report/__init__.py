@@ -1,0 +1,1 @@
+"""What leaves the house: tables, one-file reports, bridges to other tools."""
