@@ -279,7 +279,7 @@ class _Import:
             )
         self._list_look_alikes(table.name, "item_id", items)
         if not items:
-            raise _no_good_row(table)
+            raise _no_good_row(table.name, self.problems)
         return tuple(items.values())
 
     def _repeated_item(self, table: Table, record: Record, key: str, same: bool) -> None:
@@ -643,12 +643,12 @@ def _head_fault(head: bytes, size: int, modality: Modality) -> tuple[str, str, s
 _MP3_STARTS = (b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2")
 
 
-def _no_good_row(table: Table) -> TableError:
-    first = table.problems and next((found for found in table.problems if found.code.startswith("E-")), None)
-    if not first:
+def _no_good_row(table: str, problems: Sequence[Problem]) -> TableError:
+    first = next((found for found in problems if found.code.startswith("E-")), None)
+    if first is None:
         return TableError(
             "E-TAB-EMPTY",
-            f"{table.name}: a header but no usable row; at least one was expected. Fill in a row and import that.",
+            f"{table}: a header but no row; at least one was expected. Fill in a row and import that.",
         )
     return TableError(first.code, f"{first.where}: {first.message} No row of the table could be used.")
 

@@ -7,13 +7,10 @@ import unicodedata
 
 from core.limits import LIMITS
 
-_HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
-
 
 def shown_name(name: str, missing: str = "unnamed file") -> str:
     """Last part of `name`, unprintable characters escaped, at most 80 characters with the ending kept."""
-    last = re.split(r"[/\\]", name)[-1].strip() or missing
-    plain = "".join(_escaped(letter) if unicodedata.category(letter) in _HIDDEN else letter for letter in last[:400])
+    plain = _escaped(re.split(r"[/\\]", name[-400:])[-1].strip() or missing)
     if len(plain) <= LIMITS.name_characters:
         return plain
     return f"{plain[: LIMITS.name_characters - 13]}...{plain[-10:]}"
@@ -21,8 +18,7 @@ def shown_name(name: str, missing: str = "unnamed file") -> str:
 
 def shown_value(value: str) -> str:
     """First 80 characters of a cell, unprintable characters escaped."""
-    cut = value[: LIMITS.name_characters]
-    return "".join(_escaped(letter) if unicodedata.category(letter) in _HIDDEN else letter for letter in cut)
+    return _escaped(value[: LIMITS.name_characters])
 
 
 def shown_bytes(count: int) -> str:
@@ -32,5 +28,13 @@ def shown_bytes(count: int) -> str:
     return f"{count / 1_000:.0f} kB" if count < 1_000_000 else f"{count / 1_000_000:.1f} MB"
 
 
-def _escaped(letter: str) -> str:
-    return letter.encode("ascii", "backslashreplace").decode("ascii") if ord(letter) > 126 else f"\\x{ord(letter):02x}"
+def _escaped(text: str) -> str:
+    return "".join(_escape(letter) for letter in text)
+
+
+def _escape(letter: str) -> str:
+    if letter.isprintable():
+        return letter
+    if unicodedata.category(letter) == "Zs":
+        return " "
+    return f"\\x{ord(letter):02x}" if ord(letter) < 256 else letter.encode("ascii", "backslashreplace").decode("ascii")

@@ -326,7 +326,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _small_on_white(image: Image.Image) -> Image.Image:
-    """RGB, at most 1024 pixels long, transparent parts white; 16-bit grey keeps its upper eight bits instead of being clipped to white."""
+    """RGB, at most 1024 pixels long, transparent parts white; 16-bit grey keeps its upper eight bits."""
     if image.mode.startswith("I;16"):
         high = 0 if image.mode.endswith("B") else 1
         image = Image.frombytes("L", image.size, image.tobytes()[high::2])
