@@ -19,7 +19,8 @@ from typing import Any, TextIO
 
 from core.domain import MODALITIES, Part, Query
 from core.errors import FusescopeError, InputError
-from core.workspace import Workspace
+from core.store.values import CatalogueInfo
+from core.workspace import BUNDLED_CATALOGUE, Workspace
 
 DONE, REFUSED = 0, 1
 LINE_EVERY = 5.0  # seconds between progress lines where there is no terminal to draw a bar on
@@ -229,19 +230,26 @@ def import_catalogue(options: argparse.Namespace) -> Reply:
 
 
 def catalogues(options: argparse.Namespace) -> Reply:
+    listed = _listed(_workspace(options))
     found = [
         {
             "name": one.name, "items": one.items, "users": one.users, "interactions": one.interactions,
             "media": one.media, "version": one.version, "bundled": one.bundled,
         }
-        for one in _workspace(options).catalogues()
+        for one in listed
     ]  # fmt: skip
     lines = [
-        f"{one['name']:<20} {one['items']:>7} items {one['users']:>7} users {one['interactions']:>8} interactions  "
-        + ", ".join(f"{count} {modality}" for modality, count in one["media"].items())
-        for one in found
+        f"{one.name:<20} {one.items:>7} items {one.users:>7} users {one.interactions:>8} interactions  "
+        + ", ".join(f"{count} {modality}" for modality, count in one.media.items())
+        for one in listed
     ]
     return Reply(answer={"catalogues": found}, lines=lines or ["none"])
+
+
+def _listed(workspace: Workspace) -> list[CatalogueInfo]:
+    if any(one.bundled for one in workspace.catalogues()):
+        workspace.catalogue(BUNDLED_CATALOGUE)  # read once, so that its version is known
+    return workspace.catalogues()
 
 
 def runs(options: argparse.Namespace) -> Reply:
@@ -327,12 +335,11 @@ def evaluate(options: argparse.Namespace) -> Reply:
 
 
 def recommend(options: argparse.Namespace) -> Reply:
-    from core.pipeline import open_pipeline
-
     workspace = _workspace(options)
-    info = workspace.run(options.run_name)
-    catalogue = options.catalogue or info.catalogue
+    catalogue = options.catalogue or workspace.run(options.run_name).catalogue
     query = _query(options, workspace.known_user(catalogue, options.user) if options.user else None)
+    from core.pipeline import open_pipeline  # heavy: only when there is something to answer
+
     found = open_pipeline(workspace, options.run_name, options.catalogue).recommend(
         query, top=options.top, without=tuple(options.without)
     )

@@ -35,6 +35,10 @@ ROOM = 2 << 30  # bytes of free disk below which an import may not fit
 NETWORK_DISKS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "afs", "ceph", "glusterfs")
 
 
+class Missing(Exception):
+    """What a check did not find, in words for a person."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Check:
     """One line: `detail` says what was found and, where `ok` is False, what that costs and what helps.
@@ -78,7 +82,7 @@ def examine(workspace: Workspace) -> Diagnosis:
 def _checked(name: str, look: Callable[[], str], *, needed: bool = True) -> Check:
     try:
         return Check(name=name, ok=True, detail=look(), needed=needed)
-    except FusescopeError as error:
+    except (FusescopeError, Missing) as error:
         return Check(name=name, ok=False, detail=str(error), needed=needed)
     except Exception as error:  # a check must report, whatever a library throws
         return Check(name=name, ok=False, detail=f"{type(error).__name__}: {error}", needed=needed)
@@ -170,7 +174,7 @@ def _database(workspace: Workspace) -> str:
 
     disk = _kind_of_disk(workspace.home)
     if disk in NETWORK_DISKS:
-        raise OSError(
+        raise Missing(
             f"the workspace lies on a network disk ({disk}), where SQLite may lose writes; choose a local one"
         )
     if not workspace.has_database:
@@ -179,7 +183,7 @@ def _database(workspace: Workspace) -> str:
     with workspace.store.read.connect() as connection:
         answer = connection.exec_driver_sql("PRAGMA quick_check").scalar() if workspace.store.sqlite else "ok"
     if answer != "ok":
-        raise OSError("the database is damaged; put the newest file of its backups folder in its place")
+        raise Missing("the database is damaged; put the newest file of its backups folder in its place")
     return f"{workspace.store.url.get_backend_name()}, schema {HEAD}, checked"
 
 
@@ -195,12 +199,12 @@ def _kind_of_disk(folder: Path) -> str:
 def _disk(workspace: Workspace) -> str:
     folder = next(place for place in (workspace.home, *workspace.home.parents) if place.is_dir())
     if not os.access(folder, os.W_OK):
-        raise OSError(
+        raise Missing(
             "the workspace cannot be written: nothing can be imported, trained or saved; choose another --home"
         )
     free = shutil.disk_usage(folder).free
     if free < ROOM:
-        raise OSError(f"{free / 1e9:.1f} GB free: an import may not fit; 2 GB were expected. Free some space")
+        raise Missing(f"{free / 1e9:.1f} GB free: an import may not fit; 2 GB were expected. Free some space")
     return f"{free / 1e9:.0f} GB free"
 
 
@@ -208,7 +212,7 @@ def _film() -> str:
     try:
         import av
     except ImportError:
-        raise ImportError("the package av is missing: no clip can be read. pip install -r requirements.txt") from None
+        raise Missing("the package av is missing: no clip can be read. pip install -r requirements.txt") from None
     return f"FFmpeg's libraries come with av {av.__version__}; no ffmpeg program is needed"
 
 
@@ -216,10 +220,8 @@ def _browser() -> str:
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        raise ImportError(
-            "playwright is missing: browser tests are skipped. pip install -r requirements-dev.txt"
-        ) from None
+        raise Missing("playwright is missing: browser tests are skipped. pip install -r requirements-dev.txt") from None
     with sync_playwright() as play:
         if not Path(play.chromium.executable_path).is_file():
-            raise OSError("Chromium is missing: browser tests are skipped. Run: playwright install chromium")
+            raise Missing("Chromium is missing: browser tests are skipped. Run: playwright install chromium")
     return "Chromium is there for the browser tests"

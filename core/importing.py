@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.domain import Catalogue, Interaction, Item, Modality, Notice
+from core.domain import Catalogue, Modality, Notice
 from core.errors import PhotoError
 from core.store.values import RunInfo, count_media
 
@@ -159,22 +159,27 @@ def _published(workspace: Workspace, catalogue: Catalogue, report: ImportReport,
     before = _first_run(workspace, catalogue.name)
     if known.get(catalogue.name) == catalogue.version and before is not None:
         return before.run, False
-    from core.config import RunSettings
     from core.store.catalogues import save_catalogue
     from core.store.runs import save_run
-    from core.train import train_run
     from core.workspace import read_run
 
     run = workspace.free_run_name(f"{catalogue.name}-content")
     folder = workspace.new_run_folder(run)
-    settings = RunSettings(catalogue=catalogue.name, fuse="weighted", rank="content")
-    train_run(
-        catalogue, settings, folder, vectors=workspace.vectors, on_step=lambda label, done, _figures: tell(label, done)
-    )
+    _trained(workspace, catalogue, folder, tell)
     with workspace.store.writing() as session:
         save_catalogue(session, catalogue, _told(report))
         save_run(session, read_run(folder))
     return run, True
+
+
+def _trained(workspace: Workspace, catalogue: Catalogue, folder: Path, tell: OnStep) -> None:
+    from core.config import RunSettings
+    from core.train import train_run
+
+    settings = RunSettings(catalogue=catalogue.name, fuse="weighted", rank="content")
+    train_run(
+        catalogue, settings, folder, vectors=workspace.vectors, on_step=lambda label, done, _figures: tell(label, done)
+    )
 
 
 def _told(report: ImportReport) -> dict[str, Any]:

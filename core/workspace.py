@@ -11,6 +11,7 @@ opened. SQLAlchemy and the readers are imported where they are needed.
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
 import hmac
 import json
@@ -28,7 +29,7 @@ from core.config import SAMPLE, home_folder
 from core.domain import Catalogue, Part, Query
 from core.errors import AddressError, InputError, ModelError, StoreError, UnknownNameError
 from core.files import digest_bytes, digest_file, write_atomic
-from core.store.values import CatalogueInfo, RunInfo, SavedPart, SavedQuery, count_media
+from core.store.values import CatalogueInfo, RunInfo, SavedPart, SavedQuery
 
 if TYPE_CHECKING:
     from core.importing import ImportOutcome
@@ -58,17 +59,12 @@ class Workspace:
     # ---- catalogues
 
     def catalogues(self) -> list[CatalogueInfo]:
-        """The bundled catalogue first, then the imported ones by name."""
-        imported = self._imported()
-        if not (self.sample / BUNDLED_CATALOGUE / "items.csv").is_file():
-            return imported
-        studio = self.catalogue(BUNDLED_CATALOGUE)
-        users = len({one.user_id for one in studio.interactions})
-        bundled = CatalogueInfo(
-            name=studio.name, items=len(studio.items), users=users, interactions=len(studio.interactions),
-            media=count_media(studio), version=studio.version, bundled=True,
-        )  # fmt: skip
-        return [bundled, *imported]
+        """The bundled catalogue first, then the imported ones by name.
+
+        Cheap enough for a first page: the bundled tables are counted, not cleaned. Its version is "" until it was read.
+        """
+        bundled = [self._bundled_info()] if (self.sample / BUNDLED_CATALOGUE / "items.csv").is_file() else []
+        return [*bundled, *self._imported()]
 
     def catalogue(self, name: str) -> Catalogue:
         """The catalogue, read once in a process. Raises UnknownNameError."""
@@ -140,27 +136,27 @@ class Workspace:
             return small
         return small
 
-    def keep_photo(self, data: bytes, name: str, folder: str = "media") -> str:
+    def keep_photo(self, data: bytes, name: str) -> str:
         """Store our own encoding of a photo, without metadata, under its sha256; returns `ab/abcd...ext`.
 
-        A photo that was kept before, as it came or as we encoded it, is not encoded again, so this can be repeated.
-        Raises PhotoError.
+        A photo that was kept before is not encoded again, so this can be repeated. Raises PhotoError.
         """
-        shelf, digest = self.home / folder, digest_bytes(data)
-        pointer = shelf / "seen" / digest[:2] / digest
+        digest = digest_bytes(data)
+        pointer = self.media_folder / "seen" / digest[:2] / digest
         if pointer.is_file():
             kept = pointer.read_text("ascii")
-            if STORED.fullmatch(kept) and (shelf / kept[:2] / kept).is_file():
+            if STORED.fullmatch(kept) and (self.media_folder / kept[:2] / kept).is_file():
                 return f"{kept[:2]}/{kept}"
-        from core.catalog.photos import encode_photo, read_image_safely
-
-        image, _ = read_image_safely(data, name)
-        clean = encode_photo(image)
-        stored = f"{digest_bytes(clean)}.{_ending(clean)}"
-        write_atomic(shelf / stored[:2] / stored, clean)
-        for seen in {digest, digest_bytes(clean)}:
-            write_atomic(shelf / "seen" / seen[:2] / seen, stored.encode("ascii"))
+        stored = self._put_photo(self.media_folder, _encoded_again(data, name))
+        write_atomic(pointer, stored.encode("ascii"))
         return f"{stored[:2]}/{stored}"
+
+    def _put_photo(self, folder: Path, clean: bytes) -> str:
+        stored = f"{digest_bytes(clean)}.{_ending(clean)}"
+        path = folder / stored[:2] / stored
+        if not path.is_file():
+            write_atomic(path, clean)
+        return stored
 
     # ---- runs
 
@@ -241,13 +237,15 @@ class Workspace:
             text, _ = clean_text(part.content, "query")
             return SavedPart(modality="text", text=text)
         if part.modality == "image":
-            return SavedPart(modality="image", file=self.keep_photo(part.content, part.name or "photo", "queries"))
+            # what a page shows was encoded by us already; once more would change the answer behind the link
+            clean = part.content if _is_bare(part.content) else _encoded_again(part.content, part.name or "photo")
+            return SavedPart(modality="image", file=self._put_photo(self.home / "queries", clean))
         return None
 
     def _loaded_part(self, part: SavedPart) -> Part:
         if part.modality == "text":
             return Part(modality="text", content=part.text.encode())
-        path = self.home / "queries" / part.file
+        path = self.home / "queries" / part.file[:2] / part.file
         data = path.read_bytes() if path.is_file() else b""
         if digest_bytes(data) != path.stem:
             raise AddressError("E-URL-VALUE", "a photo of this query is gone or damaged. Ask the question anew.")
@@ -289,6 +287,21 @@ class Workspace:
         from core.store.catalogues import list_catalogues
 
         return list_catalogues(self.store)
+
+    def _bundled_info(self) -> CatalogueInfo:
+        folder = self.sample / BUNDLED_CATALOGUE
+        items = _cells(folder / "items.csv", "image", "images")
+        met = _cells(folder / "interactions.csv", "user_id", "image", "images")
+        named = {
+            path.strip() for cells in (*items, *(row[1:] for row in met)) for one in cells for path in one.split("|")
+        }
+        photos = sum((folder / path).is_file() for path in named if path)
+        read = next((kept for (name, _), kept in self._catalogues.items() if name == BUNDLED_CATALOGUE), None)
+        return CatalogueInfo(
+            name=BUNDLED_CATALOGUE, items=len(items), users=len({row[0] for row in met}),
+            interactions=len(met), media={"image": photos} if photos else {}, version=read.version if read else "",
+            bundled=True,
+        )  # fmt: skip
 
     def _read_bundled(self) -> Catalogue:
         from core.catalog.folder import read_folder
@@ -336,6 +349,29 @@ def read_run(folder: Path, *, bundled: bool = False) -> RunInfo:
         raise ModelError(
             "E-MODEL-BROKEN", f'run "{folder.name}": its run.json cannot be read; train the run again.'
         ) from error
+
+
+def _encoded_again(data: bytes, name: str) -> bytes:
+    from core.catalog.photos import encode_photo, read_image_safely
+
+    return encode_photo(read_image_safely(data, name)[0])
+
+
+def _cells(table: Path, *columns: str) -> list[list[str]]:
+    """The cells of some columns, row by row; [] where there is no such table or column."""
+    if not table.is_file():
+        return []
+    with table.open(encoding="utf-8", errors="replace", newline="") as file:
+        rows = csv.reader(file)
+        head = next(rows, [])
+        places = [head.index(column) for column in columns if column in head]
+        return [[row[place] for place in places] for row in rows if len(row) == len(head)]
+
+
+def _is_bare(data: bytes) -> bool:
+    """Whether a WebP file is one lossy picture and nothing else, as `encode_photo` writes them."""
+    size = int.from_bytes(data[16:20], "little")
+    return data[:4] == b"RIFF" and data[8:16] == b"WEBPVP8 " and len(data) == 20 + size + size % 2
 
 
 def _ending(data: bytes) -> str:
