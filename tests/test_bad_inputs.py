@@ -1,4 +1,4 @@
-"""Every picture, text and table of the bad-inputs corpus, through the readers the page and the command line use."""
+"""Every picture, text, table and archive of the bad-inputs corpus, through the readers that page and command use."""
 
 import csv
 import importlib.util
@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageStat
 
-from core.catalog.folder import read_folder
+from core.catalog.archive import unpack_archive
+from core.catalog.folder import read_folder, verify_media
 from core.catalog.names import shown_name
 from core.catalog.photos import encode_photo, read_image, read_image_safely, read_images, thumbnail
 from core.catalog.words import clean_text
@@ -26,6 +27,7 @@ GROUPS = (
     "damaged_images", "image_modes", "image_metadata", "image_sizes", "disguised_images", "image_names",
     "text_amounts", "text_scripts", "text_attacks", "text_encodings",
     "table_encodings", "table_structure", "table_values", "json_lines", "parquet_files", "disguised_tables",
+    "archive_attacks", "archive_damage",
 )  # fmt: skip
 EXIF_ORIENTATION = 0x0112
 
@@ -364,3 +366,38 @@ def test_formulas_are_kept_and_escaped_in_the_rejects_file(corpus, tmp_path):
     rejects = list(csv.DictReader(io.StringIO(report.write_rejects(tmp_path / "rejects.csv").read_text())))
     assert [row["code"] for row in rejects] == [found.code for found in report.refused]
     assert "'" + cell in [row["value"] for row in rejects]
+
+
+# Archives
+
+
+def import_archive(corpus, row, folder):
+    """The catalogue of an archive, its import report and every code that came up on the way, decoding included."""
+    unpacked = unpack_archive(corpus / row["file"], folder)
+    catalogue, report = read_folder(unpacked.folder, "corpus")
+    problems = (*unpacked.problems, *report.refused, *report.notices, *verify_media(catalogue, read=read_image))
+    return catalogue, problems
+
+
+@pytest.mark.parametrize("row", rows_of("archive"))
+def test_every_archive_gets_its_outcome_and_code(corpus, row, tmp_path):
+    target = tmp_path / "in" / "here"
+    target.mkdir(parents=True)
+    try:
+        _, problems = import_archive(corpus, row, target)
+        found = outcome({problem.code for problem in problems})
+        if row["expected_code"] in ("E-ZIP-CRC",):  # the item whose photo was skipped is told too
+            assert "N-ZIP-PAIR" in found[1]
+            found = outcome({problem.code for problem in problems} - {"N-ZIP-PAIR"})
+    except FusescopeError as error:
+        assert str(tmp_path) not in str(error) and "expected" in str(error)
+        found = "refuse", error.code
+    assert found == expected(row)
+    assert {path.name for path in (tmp_path / "in").iterdir()} == {"here"}  # nothing was written outside
+    assert {path.name for path in tmp_path.iterdir()} == {"in"}
+
+
+def test_one_bad_entry_does_not_cost_the_others(corpus, tmp_path):
+    catalogue, problems = import_archive(corpus, {"file": "archive/418_wrong_checksum.zip"}, tmp_path)
+    assert len(catalogue.items) == 3 and problems[0].value == "photos/a2.jpg"
+    assert [bool(item.media) for item in catalogue.items] == [True, False, True]
