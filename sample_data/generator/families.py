@@ -13,7 +13,7 @@ from .geometry import (Part, Shape, disc, grid_part, lathe, mix, moved, ring_of,
 
 def mug(s: Shape) -> list[Part]:
     top, height = 0.36, mix(s["height"], 0.5, 1.0)
-    foot, lip = top * mix(s["taper"], 1.02, 0.58), mix(s["lip"], -0.015, 0.1)
+    foot, lip = top * mix(s["taper"], 1.02, 0.58), mix(s["lip"], -0.02, 0.075)
     outer = [(foot - 0.03, 0), (foot - 0.03, 0), (foot, 0.03), (mix(0.5, foot, top), height * 0.45), (top, height * 0.84),
              (top + lip, height)]
     reach, span = mix(s["handle"], 0.14, 0.32), mix(s["handle"], 0.2, 0.36)
@@ -41,7 +41,7 @@ def bowl(s: Shape) -> list[Part]:
              (radius + flare, lift + depth)]
     ring = lathe([(foot * 0.9, lift + 0.03), (foot * 0.8, lift * 0.5), (foot * mix(s["foot"], 0.95, 1.15), 0),
                   (foot * 0.5, 0), (0, 0.01)], "trim")
-    return [*vessel(outer, 0.03, 0.115), ring]
+    return [*vessel(outer, 0.03, 0.115, "body"), ring]
 
 
 def bottle(s: Shape) -> list[Part]:
@@ -130,12 +130,12 @@ def stool(s: Shape) -> list[Part]:
     reach = 1 + splay * (1 - level)
     bars = [tube([(x * reach, y * reach, height * level), (u * reach, v * reach, height * level)], 0.015, "accent", 8,
                  curved=False) for (x, y), (u, v) in zip(places, places[1:] + places[:1], strict=True)]
-    return [moved(lathe(puff, "body", 0.115), z=height), *splayed_legs(places, height + 0.02, splay, width, "leg"), *bars]
+    return [moved(lathe(puff, "body", 0.115, flat=True), z=height), *splayed_legs(places, height + 0.02, splay, width, "leg"), *bars]
 
 
 def chair(s: Shape) -> list[Part]:
     wide, deep, level = 0.44, 0.42, 0.44
-    thick = mix(s["seat"], 0.04, 0.12)
+    thick = mix(s["seat"], 0.03, 0.16)
     seat = moved(rounded_box((wide, deep, thick), thick * 0.45, "body", 0.1), z=level + thick / 2)
     tall = mix(s["back"], 0.2, 0.5)
     back = rounded_box((wide * mix(s["back"], 1.0, 0.92), 0.05, tall), mix(s["back"], 0.024, 0.024), "body", 0.1)
@@ -143,7 +143,7 @@ def chair(s: Shape) -> list[Part]:
     back = moved(turned(moved(back, z=tall / 2), "x", -9), y=deep / 2 - 0.03, z=base + 0.06)
     posts = [tube([(x, deep / 2 - 0.035, base - 0.05), (x, deep / 2 + 0.0, base + 0.16)], 0.018, "leg", 10, curved=False)
              for x in (-wide * 0.34, wide * 0.34)]
-    splay, width = mix(s["legs"], 0.0, 0.34), mix(s["legs"], 0.034, 0.019)
+    splay, width = mix(s["legs"], 0.0, 0.42), mix(s["legs"], 0.04, 0.017)
     places = [(x, y) for x in (-wide * 0.41, wide * 0.41) for y in (-deep * 0.4, deep * 0.4)]
     parts = [seat, back, *posts, *splayed_legs(places, level + 0.02, splay, width, "leg")]
     if s["arms"] >= 0.4:
@@ -178,7 +178,7 @@ def planter(s: Shape) -> list[Part]:
     foot = top * mix(s["taper"], 1.0, 0.58)
     lift = 0.0 if s["legs"] < 0.3 else mix(s["legs"], 0.08, 0.36)
     outer = [(foot - 0.03, lift), (foot - 0.03, lift), (foot, lift + 0.03), (mix(0.5, foot, top), lift + height / 2), (top, lift + height)]
-    band, edge = mix(s["rim"], 0.0, 0.13), top + mix(s["rim"], 0.0, 0.05)
+    band, edge = mix(s["rim"], 0.0, 0.17), top + mix(s["rim"], 0.0, 0.075)
     parts = vessel(outer, 0.03)
     if s["rim"] > 0.15:
         z = lift + height
@@ -213,35 +213,41 @@ def clock(s: Shape) -> list[Part]:
     rim = mix(s["frame"], 0.05, 0.17)
     inner = (0.42 - rim) / 0.42
 
+    around = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(outline, axis=0), axis=1))])
+    around *= round(around[-1] / 0.115) / around[-1]
+
     def sweep(rows: list[tuple[float, float]], slot: str) -> Part:
         grid = np.stack([np.column_stack([outline[:, 0] * k, np.full(73, y), outline[:, 1] * k]) for k, y in rows])
-        return grid_part([(grid, np.stack([grid[..., 0], grid[..., 2]], axis=2) / 0.115)], slot)
+        step = np.diff(np.asarray(rows) * [0.42, 1.0], axis=0)
+        arc = np.concatenate([[0], np.cumsum(np.linalg.norm(step, axis=1))]) / 0.115
+        return grid_part([(grid, np.stack(np.broadcast_arrays(around[None], arc[:, None]), axis=2))], slot)
 
     depth = mix(s["frame"], 0.05, 0.09)
     frame = sweep([(inner, -0.03), (inner, -depth - 0.02), (inner + 0.03, -depth - 0.035), (0.97, -depth - 0.03), (1.0, -depth),
                    (1.0, 0.06), (0.97, 0.075), (0.01, 0.075)], "body")
-    face = sweep([(0.003, -0.032), (inner, -0.032)], "white")
+    face = sweep([(0.003, -0.032), (inner, -0.032)], "face")
     size = 0.42 * inner
     count = 4 if s["markers"] < 0.34 else 12
     big = mix(s["markers"], 0.02, 0.042)
     marks = [tube([(0.9 * size * np.sin(a), -0.036, 0.9 * size * np.cos(a)),
                    ((0.9 - 0.55 * big / 0.1) * size * np.sin(a), -0.036, (0.9 - 0.55 * big / 0.1) * size * np.cos(a))],
-                  big * 0.35, "dark", 8, curved=False) for a in np.radians(np.arange(count) * 360 / count)]
-    width = mix(s["hands"], 0.009, 0.026)
+                  big * 0.35, "mark", 8, curved=False) for a in np.radians(np.arange(count) * 360 / count)]
+    width = mix(s["hands"], 0.008, 0.032)
     hands = [tube([(-0.1 * r * np.sin(a), y, -0.1 * r * np.cos(a)), (r * np.sin(a), y, r * np.cos(a))], width, "accent", 8,
-                  curved=False) for a, r, y in ((np.radians(305), size * 0.5, -0.045), (np.radians(50), size * 0.76, -0.055))]
+                  curved=False) for a, r, y in ((np.radians(305), size * mix(s["hands"], 0.6, 0.42), -0.045),
+                                           (np.radians(50), size * mix(s["hands"], 0.86, 0.66), -0.055))]
     hub = turned(disc(width * 1.9, 0.02, "accent", 0.004), "x", 90)
     parts = [moved(part, z=0.47) for part in (frame, face, *marks, *hands, moved(hub, y=-0.05))]
     feet = [tube([(x * 1.25, 0, 0), (x, 0, 0.11)], 0.034, "trim", 12, curved=False) for x in (-0.2, 0.2)]
-    return [*parts, *feet]
+    return [*parts, *feet, tube([(0, 0.24, 0), (0, 0.04, 0.3)], 0.03, "trim", 12, curved=False)]
 
 
 def candle_holder(s: Shape) -> list[Part]:
-    height, wide, cup = mix(s["height"], 0.3, 0.85), mix(s["base"], 0.13, 0.27), mix(s["cup"], 0.055, 0.11)
-    stand = [(0, 0), (wide, 0), (wide, 0), (wide * 0.96, 0.03), (wide * 0.45, 0.07), (0.05, 0.13), (0.04, height * 0.5),
-             (0.055, height * 0.56), (0.04, height * 0.64), (0.035, height - 0.03), (0.035, height)]
+    height, wide, cup = mix(s["height"], 0.3, 0.85), mix(s["base"], 0.11, 0.3), mix(s["cup"], 0.05, 0.115)
+    foot = [(0, 0), (wide, 0), (wide, 0), (wide * 0.97, 0.04), (wide * 0.5, 0.085), (0.06, 0.13)]
+    stem = [(0.06, 0.13), (0.052, height * 0.42), (0.07, height * 0.56), (0.052, height * 0.68), (0.045, height)]
     places = [(0.0, height)]
-    parts = [lathe(stand, "body", 0.1)]
+    parts = [lathe(foot, "body", 0.1, flat=True), lathe(stem, "body", 0.075, 32)]
     if s["arms"] >= 0.34:
         reach = 0.29
         sides = [0.0, 180.0] if s["arms"] < 0.67 else [0.0, 180.0, 90.0, 270.0]
@@ -261,7 +267,7 @@ def candle_holder(s: Shape) -> list[Part]:
 
 def speaker(s: Shape) -> list[Part]:
     height, wide, deep = mix(s["height"], 0.46, 1.0), 0.46, 0.36
-    cabinet = moved(rounded_box((wide, deep, height), mix(s["corner"], 0.015, 0.17), "body", 0.13), z=height / 2 + 0.03)
+    cabinet = moved(rounded_box((wide, deep, height), mix(s["corner"], 0.012, 0.13), "body", 0.13), z=height / 2 + 0.03)
     front = -deep / 2
     count = 1 + min(2, int(s["cones"] * 3))
     covered = mix(s["grille"], 0.0, 0.45) * height if s["grille"] >= 0.3 else 0.0
@@ -271,28 +277,28 @@ def speaker(s: Shape) -> list[Part]:
     for number in range(count):
         size = radius * (1.0 if number == 0 else 0.82)
         level = 0.08 + covered + room * (number + 0.5) / count
-        rim = lathe([(size, 0), (size, 0.02), (size * 0.88, 0.03), (size * 0.84, 0.012)], "accent", around=40)
+        rim = lathe([(size, -0.12), (size, 0.02), (size * 0.88, 0.03), (size * 0.84, 0.012)], "accent", around=40)
         cone = lathe([(size * 0.86, 0.012), (size * 0.4, 0.004), (size * 0.34, 0.004), (size * 0.26, 0.03), (0, 0.04)], "dark", around=40)
         parts += [moved(turned(part, "x", 90), y=front, z=level) for part in (rim, cone)]
     if covered:
-        panel = rounded_box((wide * 0.78, 0.03, covered - 0.03), 0.014, "cloth", 0.1)
-        parts.append(moved(panel, y=front - 0.004, z=0.06 + covered / 2))
+        panel = rounded_box((wide * 0.8, 0.24, covered - 0.03), 0.014, "cloth", 0.1)
+        parts.append(moved(panel, y=front + 0.101, z=0.06 + covered / 2))
     feet = [moved(disc(0.035, 0.035, "trim"), x=x, y=y) for x in (-0.15, 0.15) for y in (-0.1, 0.1)]
     return [*parts, *feet]
 
 
 def bell(s: Shape) -> list[Part]:
     height, mouth = mix(s["height"], 0.34, 0.62), 0.3
-    waist = mouth * mix(s["flare"], 0.92, 0.5)
-    crown = waist * mix(s["shoulder"], 0.4, 0.98)
+    waist = mouth * mix(s["flare"], 0.94, 0.58)
+    crown = waist * mix(s["shoulder"], 0.45, 1.0)
     outer = [(mouth, 0), (mouth, 0.02), (mix(0.25, waist, mouth), height * 0.16), (waist, height * 0.42), (mix(0.3, waist, crown), height * 0.76),
              (crown * 0.9, height * 0.9), (0.05, height), (0, height)]
-    inner = lathe([(mouth - 0.02, 0), (waist - 0.03, height * 0.42), (0.04, height * 0.9)], "trim")
+    inner = lathe([(max(r - 0.025, 0.01), z) for r, z in outer[:-2]], "trim")
     band = lathe([(mouth - 0.02, 0.0), (mouth + 0.012, 0.0), (mouth + 0.018, 0.02), (mouth + 0.01, 0.04), (mouth - 0.012, 0.045)], "trim")
     size = mix(s["handle"], 0.1, 0.44)
     grip = [(0.045, height - 0.01), (0.03, height + 0.03), (mix(s["handle"], 0.045, 0.06), height + size * 0.45),
             (0.035, height + size * 0.8), (0.05, height + size * 0.92), (0, height + size)]
-    return [lathe(outer, "body", 0.115), inner, band, lathe(grip, "accent" if s["handle"] < 0.0 else "trim")]
+    return [lathe(outer, "body", 0.115), inner, band, lathe(grip, "trim")]
 
 
 def cushion(s: Shape) -> list[Part]:
@@ -312,7 +318,7 @@ def cushion(s: Shape) -> list[Part]:
     back = np.stack([x, swell, z], axis=2)
     shell = grid_part([(front, uv), (back[:, ::-1], uv[:, ::-1])], "body")
     border = np.concatenate([front[0], front[1:, -1], front[-1, ::-1][1:], front[::-1, 0][1:]])
-    cord = tube([tuple(p) for p in border], mix(s["piping"], 0.006, 0.026), "accent", 8, curved=False)
+    cord = tube([tuple(p) for p in border], mix(s["piping"], 0.005, 0.038), "accent", 8, curved=False)
     parts = [turned(part, "x", -12) for part in (shell, cord)]
     low = min(float(part.vertices[:, 2].min()) for part in parts)
     return [moved(part, z=-low - 0.012) for part in parts]

@@ -69,8 +69,12 @@ def smooth(points: Points, steps: int = 6) -> np.ndarray:
     return np.asarray(curve)
 
 
-def lathe(profile: Points, slot: str = "body", period: float = 0.13, around: int = 56, steps: int = 5) -> Part:
-    """The solid of revolution of a profile of (radius, height) about the z axis."""
+def lathe(profile: Points, slot: str = "body", period: float = 0.13, around: int = 56, steps: int = 5,
+          flat: bool = False) -> Part:
+    """The solid of revolution of a profile of (radius, height) about the z axis.
+
+    flat: level faces take their pattern from above, so that it does not converge in the middle of a table top.
+    """
     curve = smooth(profile, steps)
     curve[:, 0] = np.maximum(curve[:, 0], 2e-4)  # a pole of width zero would make degenerate faces
     angle = np.linspace(0, 2 * np.pi, around + 1)
@@ -80,14 +84,21 @@ def lathe(profile: Points, slot: str = "body", period: float = 0.13, around: int
     arc = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))]) / period
     count = max(6, round(2 * np.pi * float(curve[:, 0].max()) * 0.9 / period))
     uv = np.stack(np.broadcast_arrays(angle[None] / (2 * np.pi) * count, arc[:, None]), axis=2)
-    return grid_part([(grid, uv)], slot)
+    part = grid_part([(grid, uv)], slot)
+    if not flat:
+        return part
+    step = np.abs(np.diff(curve, axis=0))
+    level = np.repeat(step[:, 0] > step[:, 1], around)
+    part.uv[level] = part.vertices[part.faces[level], :2] / period
+    return part
 
 
 def vessel(outer: Points, wall: float = 0.03, period: float = 0.13, inside: str = "plain") -> list[Part]:
     """An open pot: the outer profile from foot to rim as `body`, rounded rim and inner wall as `inside`."""
-    (radius, height), inner = outer[-1][:2], [(max(r - wall, 0.004), z) for r, z in outer]
-    inner = [(r, max(z, wall * 1.6)) for r, z in inner if z > wall * 1.2]
-    bottom = (0.0, min(z for _, z in inner))
+    (radius, height), floor = outer[-1][:2], outer[0][1] + wall * 1.5
+    inner = [(max(r - wall, 0.004), z) for r, z in outer if z > floor]
+    inner = [(max(outer[1][0] - wall, 0.02), floor), *inner]
+    bottom = (0.0, floor)
     rim = [(radius, height), (radius - wall * 0.15, height + wall * 0.4), (radius - wall * 0.85, height + wall * 0.4)]
     return [lathe([(0, outer[0][1]), *outer], "body", period), lathe([*rim, *inner[::-1], bottom], inside, period)]
 
@@ -167,7 +178,8 @@ def disc(radius: float, height: float, slot: str = "body", edge: float = 0.012, 
     """A flat cylinder with rounded edges, standing on z = 0."""
     edge = min(edge, height * 0.45)
     side = [(0, 0), (radius - edge, 0), (radius - edge, 0), (radius, edge), (radius, edge), (radius, height - edge)]
-    return lathe([*side, (radius, height - edge), (radius - edge, height), (radius - edge, height), (0, height)], slot, period)
+    top = [(radius, height - edge), (radius - edge, height), (radius - edge, height), (0, height)]
+    return lathe([*side, *top], slot, period, flat=True)
 
 
 def ring_of(count: int, radius: float, start: float = 45.0) -> list[tuple[float, float]]:

@@ -10,8 +10,8 @@ from mathutils import Matrix, Vector
 from PIL import Image, ImageDraw
 
 from .families import build_product
-from .geometry import Part
-from .surfaces import blade, flat_material, Graph, slot_material, surface_material, wall_material
+from .geometry import Part, grid_part
+from .surfaces import Graph, blade, flat_material, linear, slot_material, surface_material, wall_material
 
 SENSOR = 36.0  # mm, the width of a full-frame sensor
 PRODUCT_INDEX = 1  # object index of the product in the mask
@@ -60,8 +60,6 @@ def add_product(look: dict[str, Any], index: int) -> tuple[Any, list[Part]]:
 
 def add_sheet(name: str, points: np.ndarray, material: Any) -> Any:
     """A smooth sheet through a grid of points (m, n, 3)."""
-    from .geometry import grid_part
-
     return add_mesh(name, [grid_part([(points, points[..., :2])], "sheet")], {"sheet": material})
 
 
@@ -171,20 +169,20 @@ def stage_studio(look: dict[str, Any], view: int, rng: np.random.Generator) -> N
     warm = rng.uniform(-0.012, 0.012)
     backdrop = Graph("backdrop")
     tone = (0.66 + warm, 0.655, 0.645 - warm, 1.0)
-    add_sheet("backdrop", points[:, ::-1], backdrop.finish(tone, {"Roughness": 0.9, "Specular IOR Level": 0.1}))
+    add_sheet("backdrop", points[:, ::-1], backdrop.finish_matt(tone))
     middle = float(product.location.z) + 0.4
     side = 1 if view else -1
-    add_light((side * 2.4, -2.3, 3.0), 2.2, 150.0 + rng.uniform(-8, 8), (1.0, 0.985, 0.96), (0, 0, middle))
-    add_light((side * -3.0, -1.8, 1.6), 2.6, 52.0, (0.96, 0.98, 1.0), (0, 0, middle))
-    add_light((side * -1.0, 2.2, 3.0), 1.4, 70.0, target=(0, 0, middle))
-    set_world((0.55, 0.55, 0.56), (1.0, 1.0, 1.0), 0.42)
+    add_light((side * 2.4, -2.3, 3.0), 2.2, 165.0 + rng.uniform(-8, 8), (1.0, 0.985, 0.96), (0, 0, middle))
+    add_light((side * -3.0, -1.8, 1.6), 2.6, 40.0, (0.96, 0.98, 1.0), (0, 0, middle))
+    add_light((side * -1.0, 2.2, 3.0), 1.4, 60.0, target=(0, 0, middle))
+    set_world((0.55, 0.55, 0.56), (1.0, 1.0, 1.0), 0.3)
     azimuth = (-27 if view == 0 else 38) + rng.uniform(-5, 5)
     elevation = (17 if view == 0 else 33) + rng.uniform(-3, 3)
     if look["family"] == "pendant_lamp":
         elevation = (6 if view == 0 else 14) + rng.uniform(-3, 3)
     camera = add_camera(Vector((0, 0, middle)), azimuth, elevation, 5.2 if view == 0 else 4.2)
     bpy.context.view_layer.update()
-    extent, height = (0.7, 0.0) if view == 0 else (0.8, 0.015)
+    extent, height = (0.75, 0.0) if view == 0 else (0.82, 0.015)
     frame_product(camera, parts, product.matrix_world, (0.0, height), extent, None)
 
 
@@ -199,6 +197,8 @@ def stage_customer(shot: dict[str, Any], rng: np.random.Generator) -> None:
     if look["family"] == "pendant_lamp":
         elevation = rng.uniform(-2, 10)
     camera = add_camera(Vector((0, 0, 0.4 + product.location.z)), azimuth, elevation, rng.uniform(3.0, 4.2))
+    camera.rotation_euler.rotate_axis("Z", np.radians(rng.uniform(-4, 4)))
+    bpy.context.view_layer.update()
     right = Vector(camera.matrix_world.to_3x3().col[0])
     if shot["distractor"] is not None:
         add_neighbour(shot["distractor"], parts, right, side, rng)
@@ -217,7 +217,7 @@ def add_neighbour(look: dict[str, Any], product: list[Part], right: Vector, side
     gap = width[0] * 0.92 + width[1] * scale * 0.92
     flat = Vector((right.x, right.y, 0)).normalized()
     ahead = Vector((-flat.y, flat.x, 0))
-    thing.location = side * flat * gap + ahead * rng.uniform(-0.2, 0.35) + Vector((0, 0, hang(look)))
+    thing.location = side * flat * gap + ahead * rng.uniform(-0.1, 0.4) + Vector((0, 0, hang(look)))
     thing.scale = (scale, scale, scale)
     thing.rotation_euler.z = np.radians(rng.uniform(-60, 60))
 
@@ -246,9 +246,7 @@ def hedge_material() -> Any:
     """Blurred green behind a lawn."""
     graph = Graph("hedge")
     field = graph.noise(graph.coordinates((1, 1, 1)), 3.0, 6.0)
-    from .surfaces import linear
-
-    return graph.finish(graph.blend(graph.ramp(field, 0.3, 0.7), linear("#24401F"), linear("#6F9150")), {"Roughness": 1.0})
+    return graph.finish_matt(graph.blend(graph.ramp(field, 0.3, 0.7), linear("#24401F"), linear("#6F9150")))
 
 
 def add_grass(rng: np.random.Generator, count: int = 9000) -> None:
@@ -269,11 +267,11 @@ def light_room(surface: str | None, rng: np.random.Generator) -> None:
     """Window light from one side, or the sun outdoors; warm or cool."""
     heat = rng.uniform(-1, 1)
     colour = (1.0, 0.965 - 0.05 * max(heat, 0), 0.93 - 0.13 * max(heat, 0)) if heat > 0 else (0.95 + 0.05 * heat, 0.98, 1.0)
-    bearing = np.radians(rng.uniform(-115, 115))
+    bearing = np.radians(rng.uniform(-80, 80))
     place = (3.0 * float(np.sin(bearing)), -3.0 * float(np.cos(bearing)) * 0.8, float(rng.uniform(1.6, 3.2)))
     sunny = surface in ("grass", "concrete") or rng.random() < 0.25
     if sunny:
-        add_light(tuple(3 * v for v in place), 0.8, 2600.0, (1.0, 0.95, 0.86))
+        add_light(tuple(3 * v for v in place), 0.8, 1750.0, (1.0, 0.95, 0.86))
     else:
         add_light(place, rng.uniform(1.2, 2.2), 165.0, colour)
     set_world((0.62, 0.6, 0.57), (0.92, 0.96, 1.0), rng.uniform(0.42, 0.6))

@@ -110,6 +110,11 @@ class Graph:
         surface = self.node("BsdfPrincipled", None, Base_Color=colour, **wired)
         return self.close(surface)
 
+    def finish_matt(self, colour: Any, normal: Any = None) -> Any:
+        """Closes the tree with a plain diffuse surface, the cheapest to trace."""
+        wired = {} if normal is None else {"Normal": normal}
+        return self.close(self.node("BsdfDiffuse", None, Color=colour, **wired))
+
     def close(self, surface: Any) -> Any:
         """Wires a surface to the output and returns the material."""
         self.node("OutputMaterial", None, Surface=surface)
@@ -164,9 +169,8 @@ def body_material(look: dict[str, Any], patterned: bool, axis: int = 2) -> Any:
     normal = None
     if material in ("oak", "walnut"):
         lines = grain(graph, axis)
-        deep = linear("#4A2E1B" if material == "walnut" else "#B88A55")
-        stained = graph.blend(0.72 if material == "walnut" else 0.62, deep, colour, "MIX")
-        shade = graph.blend(0.5, colour, linear("#2A1A10")) if material == "walnut" else stained
+        deep = linear("#2B1B12" if material == "walnut" else "#B88A55")
+        shade = graph.blend(0.62 if material == "walnut" else 0.66, deep, colour)
         colour = graph.blend(graph.math("MULTIPLY", lines, 0.75), colour, shade)
         normal = graph.bump(lines, 0.12)
     elif material == "stone":
@@ -226,6 +230,8 @@ def slot_material(slot: str, look: dict[str, Any]) -> Any:
         return bare_material(look["material"])
     if slot == "accent":
         return flat_material(COLOURS[look["accent"]], {"Roughness": 0.45})
+    if slot in ("face", "mark"):  # a white hand needs a dark dial
+        slot = "dark" if (slot == "face") == (look["accent"] == "white") else "white"
     code, inputs = FIXED[slot]
     return flat_material(code, inputs)
 
@@ -258,7 +264,7 @@ def linen(graph: Graph) -> Any:
     threads = graph.math("ADD", warp, weft)
     folds = graph.noise(vector, 1.6, 2.0, 0.6)
     tone = graph.blend(graph.ramp(threads, 0.7, 1.3), linear("#B9AC95"), linear("#E3D9C6"))
-    return graph.finish(tone, {"Roughness": 0.95}, graph.bump(graph.math("ADD", threads, graph.math("MULTIPLY", folds, 6.0)), 0.5))
+    return graph.finish_matt(tone, graph.bump(graph.math("ADD", threads, graph.math("MULTIPLY", folds, 6.0)), 0.5))
 
 
 def marble(graph: Graph) -> Any:
@@ -272,17 +278,17 @@ def concrete(graph: Graph) -> Any:
     clouds = graph.noise(graph.coordinates((1, 1, 1)), 1.8, 10.0)
     tone = graph.blend(graph.ramp(clouds, 0.3, 0.7), linear("#77756F"), linear("#A9A7A1"))
     pores = graph.noise(graph.coordinates((1, 1, 1)), 60.0, 3.0)
-    return graph.finish(tone, {"Roughness": 0.85}, graph.bump(pores, 0.3))
+    return graph.finish_matt(tone, graph.bump(pores, 0.3))
 
 
 def grass(graph: Graph) -> Any:
     field = graph.noise(graph.coordinates((1, 1, 1)), 26.0, 5.0)
-    return graph.finish(graph.blend(graph.ramp(field, 0.35, 0.65), linear("#2F4A1C"), linear("#5E7F35")), {"Roughness": 0.9})
+    return graph.finish_matt(graph.blend(graph.ramp(field, 0.35, 0.65), linear("#2F4A1C"), linear("#5E7F35")))
 
 
 def blade(graph: Graph) -> Any:
     field = graph.noise(graph.coordinates((1, 1, 1)), 3.0, 3.0)
-    return graph.finish(graph.blend(graph.ramp(field, 0.3, 0.7), linear("#47702A"), linear("#8DAA4C")), {"Roughness": 0.6})
+    return graph.finish_matt(graph.blend(graph.ramp(field, 0.3, 0.7), linear("#47702A"), linear("#8DAA4C")))
 
 
 def shelf_white(graph: Graph) -> Any:
@@ -297,7 +303,7 @@ def rug(graph: Graph) -> Any:
     pile = graph.noise(graph.coordinates((1, 1, 1)), 70.0, 3.0)
     tone = graph.blend(band, linear("#C9BBA4"), linear("#80706A"))
     tone = graph.blend(graph.ramp(pile, 0.3, 0.75), graph.blend(0.5, tone, linear("#3A322C")), tone)
-    return graph.finish(tone, {"Roughness": 1.0}, graph.bump(pile, 1.0, 0.05))
+    return graph.finish_matt(tone, graph.bump(pile, 1.0, 0.05))
 
 
 def kitchen_tile(graph: Graph) -> Any:
@@ -314,4 +320,4 @@ def wall_material(code: str) -> Any:
     """A plastered, painted wall."""
     graph = Graph("wall")
     plaster = graph.noise(graph.coordinates((1, 1, 1)), 7.0, 6.0)
-    return graph.finish(linear(code), {"Roughness": 0.9}, graph.bump(plaster, 0.15))
+    return graph.finish_matt(linear(code), graph.bump(plaster, 0.15))
