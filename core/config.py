@@ -1,0 +1,79 @@
+"""Settings, validated once. The environment is read here and nowhere else."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from core.errors import SettingsError
+
+PROJECT = Path(__file__).resolve().parent.parent
+SAMPLE = PROJECT / "sample_data"
+
+
+def home_folder() -> Path:
+    """The workspace: FUSESCOPE_HOME, else .fusescope beside the app."""
+    return Path(os.environ.get("FUSESCOPE_HOME") or PROJECT / ".fusescope")
+
+
+def wanted_device() -> str:
+    """ "auto", or the device named by FUSESCOPE_DEVICE (cpu, cuda, mps)."""
+    return os.environ.get("FUSESCOPE_DEVICE", "auto")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """Everything that, with the data, decides a run's weights.
+
+    width: of the shared space, D. kept: principal axes of each modality that are kept. soften: see
+    `core.align.space.Standardise`. drop_modality: chance that a training query loses one of its modalities.
+    own_photo: chance that a training query without a photo borrows one of its product's. weight_*: of the losses;
+    the recommendation loss has weight 1 for queries.
+    """
+
+    catalogue: str = "studio"
+    align: str = "projection"
+    fuse: str = "transformer"
+    rank: str = "multimodal"
+    protocol: str = "cold"
+    text_encoder: str = "minilm"
+    image_encoder: str = "efficientnet_lite0"
+    seed: int = 0
+    epochs: int = 20
+    patience: int = 6
+    batch: int = 128
+    width: int = 192
+    kept: int = 256
+    soften: float = 0.5
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.02
+    drop_modality: float = 0.3
+    own_photo: float = 0.5
+    weight_align: float = 0.2
+    weight_users: float = 1.0
+    threads: int = 2
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("epochs", 0, 1000), ("batch", 2, 65536), ("width", 4, 4096), ("kept", 4, 8192), ("soften", 0, 1),
+            ("drop_modality", 0, 1), ("own_photo", 0, 1), ("learning_rate", 0, 1), ("threads", 1, 256),
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise SettingsError(
+                    f"{name} is {value}; a value from {low} to {high} was expected. Correct the setting"
+                )
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> RunSettings:
+        """Raises SettingsError for unknown keys: a newer run is refused, not guessed at."""
+        values = json.loads(text)
+        unknown = sorted(set(values) - {field.name for field in fields(cls)})
+        if unknown:
+            raise SettingsError(f"settings {unknown} are not known to this version. Use the version that wrote the run")
+        return cls(**values)

@@ -1,0 +1,50 @@
+"""One run's trained parts as one module: standardise -> align -> fuse, and the ranker beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from core.align import build_aligner
+from core.align.space import Standardise
+from core.config import RunSettings
+from core.domain import Aligned, Encoded, Fused, Modality
+from core.fuse import build_fuser
+from core.rank import build_ranker
+
+
+class Model(nn.Module):
+    """widths: modality -> own width E of its encoder, in the order of MODALITIES; users, items: training rows."""
+
+    def __init__(self, settings: RunSettings, widths: Mapping[Modality, int], users: int, items: int) -> None:
+        super().__init__()
+        self.modalities = tuple(widths)
+        kept = {m: min(settings.kept, width) for m, width in widths.items()}
+        self.space = nn.ModuleDict({m: Standardise(width, kept[m]) for m, width in widths.items()})
+        self.aligner = build_aligner(settings.align, kept, settings.width)
+        self.fuser = build_fuser(settings.fuse, self.modalities, settings.width)
+        self.ranker = build_ranker(settings.rank, settings.width, users, items)
+
+    def standardise(self, encoded: Mapping[Modality, Encoded]) -> dict[Modality, Encoded]:
+        return {m: space.encoded(encoded[m]) for m, space in self.space.items()}  # type: ignore[operator]
+
+    def align(self, standardised: Mapping[Modality, Encoded]) -> dict[Modality, Aligned]:
+        return self.aligner(standardised, tokens=self.fuser.reads_tokens)
+
+    def fuse(self, aligned: Mapping[Modality, Aligned], attention: bool = False) -> Fused:
+        return self.fuser(aligned, attention)
+
+    def forward(self, standardised: Mapping[Modality, Encoded]) -> Tensor:
+        """Standardised media of B things -> (B, D)."""
+        return self.fuse(self.align(standardised)).vector
+
+
+def best_device(wanted: str) -> str:
+    """ "auto" -> cuda, then mps, then cpu; anything else is taken as it is."""
+    if wanted != "auto":
+        return wanted
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -1,0 +1,91 @@
+"""Ranker `multimodal`: two towers end to end through align and fuse; a query tower and a user tower meet one item tower."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+RATINGS = 7  # buckets of a history row: unrated, 0, 1, ... 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """What B users did before: items (B, T) rows of the item table, rating (B, T) buckets, mask (B, T); user (B,) row
+    in the training users, or -1 for somebody new."""
+
+    items: Tensor
+    rating: Tensor
+    mask: Tensor
+    user: Tensor
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[tuple[int, float | None]]], users: Sequence[int]) -> History:
+        """rows: per user the (item row, rating) they had; users: their training rows or -1."""
+        length = max([1, *(len(row) for row in rows)])
+        items, rating = (
+            torch.zeros(len(rows), length, dtype=torch.long),
+            torch.zeros(len(rows), length, dtype=torch.long),
+        )
+        mask = torch.zeros(len(rows), length, dtype=torch.bool)
+        for at, row in enumerate(rows):
+            for place, (item, stars) in enumerate(row):
+                items[at, place], mask[at, place] = item, True
+                rating[at, place] = 0 if stars is None else 1 + min(5, max(0, math.floor(stars + 0.5)))
+        return cls(items=items, rating=rating, mask=mask, user=torch.tensor(users, dtype=torch.long))
+
+
+class Multimodal(nn.Module):
+    """score = scale * query . item  +  user . item, each term where it applies.
+
+    The user vector is a personal part plus what the history says: the mean of its item vectors, each weighted by a
+    learned worth of its rating. Nobody has to be in the training data to be ranked for: a new user is a history, a new
+    item is its media. Items seen in training add a small part of their own, cold ones add nothing.
+    """
+
+    cases = frozenset({"known user", "new user", "query", "new item"})
+
+    def __init__(self, width: int, users: int, items: int, scale: float = 12.0, own: int = 64) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
+        self.worth = nn.Parameter(torch.tensor([1.0, -1.0, -1.0, -0.5, 0.0, 0.6, 1.0]))
+        self.personal = nn.Embedding(users + 1, own)  # the last row is everybody who is new
+        self.residual = nn.Embedding(items + 1, own)  # the last row is every item that is new
+        nn.init.normal_(self.personal.weight, std=0.05)
+        nn.init.zeros_(self.residual.weight)
+        self.liked, self.offered = nn.Linear(width, own, bias=False), nn.Linear(width, own, bias=False)
+        self.quality = nn.Linear(width, 1)
+        nn.init.zeros_(self.quality.weight)
+        nn.init.zeros_(self.quality.bias)
+        self.user_scale = nn.Parameter(torch.tensor(math.log(5.0)))
+
+    @property
+    def scale(self) -> Tensor:
+        return self.log_scale.exp().clamp(max=100)
+
+    def score_query(self, query: Tensor, items: Tensor) -> Tensor:
+        """query (B, D), items (N, D), unit rows -> (B, N)."""
+        return query @ items.T * self.scale
+
+    def offer(self, items: Tensor, known: Tensor) -> Tensor:
+        """Item vectors (N, D) and their training rows (N,), -1 for new -> (N, own + 1), the last column quality."""
+        residual = self.residual(torch.where(known < 0, self.residual.num_embeddings - 1, known))
+        residual = residual * (known >= 0)[:, None]
+        return torch.cat([self.offered(items) + residual, self.quality(items)], -1)
+
+    def taste(self, history: History, items: Tensor) -> Tensor:
+        """(B, own): what each user likes, from a personal part and their history over item vectors (N, D)."""
+        weight = self.worth[history.rating] * history.mask  # (B, T)
+        liked = torch.einsum("bt,btd->bd", weight, items[history.items])
+        liked = liked / history.mask.sum(1, keepdim=True).clamp(min=1)
+        known = (history.user >= 0)[:, None]
+        personal = self.personal(torch.where(history.user < 0, self.personal.num_embeddings - 1, history.user)) * known
+        return self.liked(liked) * self.user_scale.exp() + personal
+
+    def score_users(self, history: History, items: Tensor, known: Tensor) -> Tensor:
+        """(B, N) scores of items (N, D) for users with a history."""
+        offer = self.offer(items, known)
+        return self.taste(history, items) @ offer[:, :-1].T * self.user_scale.exp() + offer[:, -1]
