@@ -27,11 +27,23 @@ def write(seed: int, folder: Path) -> None:
 def render(folder: Path, size: int) -> int:
     """Pictures that are missing, by the renderer in its own environment; then those of the near-duplicates."""
     if not RENDERER.is_file():
-        print(f"{RENDERER} is not there. Make it: python3.11 -m venv .venv-studio && .venv-studio/bin/pip install "
-              "-r sample_data/generator/requirements.txt", file=sys.stderr)  # fmt: skip
+        print(
+            f"{RENDERER} is not there. Make it: python3.11 -m venv .venv-studio && .venv-studio/bin/pip install "
+            "-r sample_data/generator/requirements.txt",
+            file=sys.stderr,
+        )
         return 1
-    command = [str(RENDERER), "-m", "sample_data.generator.render", "--shots", str(folder / "shots.json"),
-               "--out", str(folder), "--size", str(size)]  # fmt: skip
+    command = [
+        str(RENDERER),
+        "-m",
+        "sample_data.generator.render",
+        "--shots",
+        str(folder / "shots.json"),
+        "--out",
+        str(folder),
+        "--size",
+        str(size),
+    ]
     code = subprocess.run(command, check=False).returncode
     return code or copy_near_duplicates(folder)
 
@@ -62,8 +74,11 @@ def check(folder: Path) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """Exit code of the command."""
     parser = argparse.ArgumentParser(prog="python -m sample_data.generator", description=__doc__)
-    parser.add_argument("command", choices=("write", "render", "twins", "check", "all"),
-                        help="twins: only the photos of the near-duplicates")  # fmt: skip
+    parser.add_argument(
+        "command",
+        choices=("write", "render", "twins", "check", "all"),
+        help="twins: only the photos of the near-duplicates",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=STUDIO)
     parser.add_argument("--size", type=int, default=256)

@@ -15,15 +15,25 @@ from sample_data.generator.words import Copy
 from sample_data.generator.world import Item, World, choose, shuffle, stream
 
 COUNTS = {
-    "wrong_photo": 28, "no_photo": 12, "dead_path": 10, "no_words": 10, "near_duplicate": 12, "mojibake": 16, "html": 16,
-    "price_outlier": 10, "contradictory_review": 30,
-}  # fmt: skip
+    "wrong_photo": 28,
+    "no_photo": 12,
+    "dead_path": 10,
+    "no_words": 10,
+    "near_duplicate": 12,
+    "mojibake": 16,
+    "html": 16,
+    "price_outlier": 10,
+    "contradictory_review": 30,
+}
 TEXTS_OF_ITEMS = 8  # of the mojibake and of the HTML texts; the others are reviews
 
 
 @dataclass(frozen=True, kw_only=True)
 class ItemFaults:
-    """Broken items, no item twice. wrong_photo: (item, view) -> item shown. dead_path: item -> view. price: item -> factor."""
+    """Broken items, no item twice.
+
+    wrong_photo: (item, view) -> item shown. dead_path: item -> view. price: item -> factor.
+    """
 
     wrong_photo: dict[tuple[str, int], Item]
     no_photo: tuple[str, ...]
@@ -57,11 +67,15 @@ def break_items(world: World) -> ItemFaults:
         dealt, deck[:] = deck[:amount], deck[amount:]
         return dealt
 
-    wrong = {(item.item_id, k % 2): choose(rng, [other for other in world.items if other.look.family != item.look.family])
-             for k, item in enumerate(deal(COUNTS["wrong_photo"]))}  # fmt: skip
+    wrong = {
+        (item.item_id, k % 2): choose(rng, [other for other in world.items if other.look.family != item.look.family])
+        for k, item in enumerate(deal(COUNTS["wrong_photo"]))
+    }
     last = len(world.items)
-    twins = tuple(replace(item, item_id=f"s{last + k + 1:03d}", duplicate_of=item.item_id)
-                  for k, item in enumerate(sorted(warm, key=lambda item: item.item_id)))  # fmt: skip
+    twins = tuple(
+        replace(item, item_id=f"s{last + k + 1:03d}", duplicate_of=item.item_id)
+        for k, item in enumerate(sorted(warm, key=lambda item: item.item_id))
+    )
     return ItemFaults(
         wrong_photo=dict(sorted(wrong.items())),
         no_photo=_ids(deal(COUNTS["no_photo"])),
@@ -88,8 +102,9 @@ def break_reviews(world: World, rows: tuple[Row, ...], photos: dict[int, str]) -
     contradictory = frozenset(ends[0][:half] + ends[1][: COUNTS["contradictory_review"] - half])
     rest = [number for number in deck if number not in contradictory]
     first, second = COUNTS["mojibake"] - TEXTS_OF_ITEMS, COUNTS["html"] - TEXTS_OF_ITEMS
-    return ReviewFaults(contradictory=contradictory, mojibake=frozenset(rest[:first]),
-                        html=frozenset(rest[first : first + second]))  # fmt: skip
+    return ReviewFaults(
+        contradictory=contradictory, mojibake=frozenset(rest[:first]), html=frozenset(rest[first : first + second])
+    )
 
 
 def garble(text: str) -> str:
@@ -107,12 +122,16 @@ def mark_up(text: str) -> str:
 def relist(world: World, twin: Item, copy: Copy) -> Copy:
     """The words of a near-duplicate: the same facts, sentences moved, a few words added."""
     rng = stream(world.seed, f"relist {twin.item_id}")
-    sentences = re.findall(r"[^.]+\.", copy.description)
+    sentences = [part.strip() for part in re.findall(r"[^.]+\.", copy.description)]
     turn = 1 + int(rng.random() * (len(sentences) - 1))
-    moved = "".join(sentences[turn:] + sentences[:turn]).strip()
+    moved = " ".join(sentences[turn:] + sentences[:turn])
     added = choose(rng, ["Back in stock.", "Available again.", "New in our shop.", "Popular choice."])
-    title = choose(rng, [f"{copy.title} (new)", f"NEW: {copy.title}", copy.title.upper(), f"{copy.title}, back in stock"])
-    return Copy(title=title, description=f"{moved} {added}", price=f"{float(copy.price) + choose(rng, [0, 0, 1, -1]):.2f}")
+    title = choose(
+        rng, [f"{copy.title} (new)", f"NEW: {copy.title}", copy.title.upper(), f"{copy.title}, back in stock"]
+    )
+    return Copy(
+        title=title, description=f"{moved} {added}", price=f"{float(copy.price) + choose(rng, [0, 0, 1, -1]):.2f}"
+    )
 
 
 def copy_photos(folder: Path, duplicates: dict[str, str], seed: int) -> list[Path]:

@@ -2,7 +2,8 @@
 
 utility(u, i) = [share_u * look(u, i) + (1 - share_u) * read(u, i)] / sqrt(share_u^2 + (1 - share_u)^2) + quality(i)
 look and read have standard deviation 1 over the items for every user, so share_u is exactly
-sd_i(look part) / (sd_i(look part) + sd_i(read part)): the planted share of looks. A later sense (sound) is one more term.
+sd_i(look part) / (sd_i(look part) + sd_i(read part)): the planted share of looks.
+A later sense (sound) is one more term.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from sample_data.generator.world import AXES, COLOURS, MATERIALS, PATTERNS, Item
 
 USERS = 420
 ROWS_PER_USER = (25, 37)
-BETA = 1.78
+BETA = 1.85
 TASTE_NOISE = 0.1
 QUALITY_SD = 0.1
 EXPOSURE_SD = 0.25
@@ -36,10 +37,14 @@ LOOK_STYLES: dict[str, str] = {
 }
 READ_STYLES: dict[str, str] = {
     "no_fuss": "care:machine+2 delivery:next_day+1.5 care:fussy-2 delivery:slow-1.2 warranty:lifetime-.4",
-    "heirloom": "weight:heavy+1.5 warranty:lifetime+2 toughness:tough+2 handling:high+1 weight:light-1 toughness:delicate-1.5 price:bargain-1",
-    "thrift": "price:bargain+2.2 weight:light+1.2 handling:middle+.8 price:premium-2 packing:gift_box-1.2 source:recycled-.4",
-    "green": "source:recycled+2.2 packing:paper+1.8 packing:plastic-2 source:conventional-1.5 delivery:slow+.6 care:by_hand+.5",
-    "gift": "packing:gift_box+2.2 price:premium+1.5 toughness:delicate+1 packing:plastic-1 price:bargain-1.4 handling:low+.8",
+    "heirloom": "weight:heavy+1.5 warranty:lifetime+2 toughness:tough+2 handling:high+1 weight:light-1 "
+    "toughness:delicate-1.5 price:bargain-1",
+    "thrift": "price:bargain+2.2 weight:light+1.2 handling:middle+.8 price:premium-2 "
+    "packing:gift_box-1.2 source:recycled-.4",
+    "green": "source:recycled+2.2 packing:paper+1.8 packing:plastic-2 source:conventional-1.5 "
+    "delivery:slow+.6 care:by_hand+.5",
+    "gift": "packing:gift_box+2.2 price:premium+1.5 toughness:delicate+1 packing:plastic-1 "
+    "price:bargain-1.4 handling:low+.8",
     "gentle": "handling:low+2 weight:light+1.8 care:by_hand+1 weight:heavy-1.8 handling:high-1.5 warranty:none-.6",
 }
 
@@ -49,7 +54,7 @@ READ_FEATURES = tuple(f"{axis}:{level}" for axis, levels in AXES.items() for lev
 
 @dataclass(frozen=True, kw_only=True)
 class User:
-    """look_styles, read_styles: what the taste is mixed of (weights sum to 1). share_look: the planted share of looks."""
+    """look_styles, read_styles: what the taste is mixed of, weights sum to 1. share_look: planted share of looks."""
 
     user_id: str
     segment: str
@@ -93,9 +98,9 @@ def describe_looks(items: tuple[Item, ...]) -> NDArray[np.float64]:
 
 def describe_specs(items: tuple[Item, ...]) -> NDArray[np.float64]:
     """(N, G) one-hot levels in the order of READ_FEATURES."""
-    return np.array([
-        [float(item.spec[axis] == level) for axis, levels in AXES.items() for level in levels] for item in items
-    ])  # fmt: skip
+    return np.array(
+        [[float(item.spec[axis] == level) for axis, levels in AXES.items() for level in levels] for item in items]
+    )
 
 
 def read_style(text: str, features: tuple[str, ...]) -> NDArray[np.float64]:
@@ -119,8 +124,15 @@ def make_people(world: World, items: tuple[Item, ...]) -> People:
     quality = _like_the_original(items, QUALITY_SD * rng.standard_normal(len(items)))
     share = np.array([user.share_look for user in users])[:, None]
     utility = (share * look + (1 - share) * read) / np.hypot(share, 1 - share) + quality
-    return People(users=users, look=look, read=read, utility=utility, look_taste=look_taste, read_taste=read_taste,
-                  quality=quality)  # fmt: skip
+    return People(
+        users=users,
+        look=look,
+        read=read,
+        utility=utility,
+        look_taste=look_taste,
+        read_taste=read_taste,
+        quality=quality,
+    )
 
 
 def _draw_user(rng: np.random.Generator, number: int) -> User:
@@ -133,12 +145,18 @@ def _draw_user(rng: np.random.Generator, number: int) -> User:
         second = (first + 1 + int(draw[1] * (len(names) - 1))) % len(names)
         weight = round(min(1.0, 0.6 + 0.6 * float(draw[2])), 3)
         mixes.append({names[first]: weight} | ({names[second]: round(1 - weight, 3)} if weight < 1 else {}))
-    return User(user_id=f"u{number + 1:03d}", segment=segment, share_look=round(low + (high - low) * float(rng.random()), 3),
-                look_styles=mixes[0], read_styles=mixes[1])  # fmt: skip
+    return User(
+        user_id=f"u{number + 1:03d}",
+        segment=segment,
+        share_look=round(low + (high - low) * float(rng.random()), 3),
+        look_styles=mixes[0],
+        read_styles=mixes[1],
+    )
 
 
-def _mix(rng: np.random.Generator, mixes: list[dict[str, float]], styles: dict[str, str],
-         features: tuple[str, ...]) -> NDArray[np.float64]:  # fmt: skip
+def _mix(
+    rng: np.random.Generator, mixes: list[dict[str, float]], styles: dict[str, str], features: tuple[str, ...]
+) -> NDArray[np.float64]:
     parts = {name: read_style(text, features) for name, text in styles.items()}
     taste = np.array([sum(weight * parts[name] for name, weight in mix.items()) for mix in mixes])
     return np.round(taste + TASTE_NOISE * rng.standard_normal(taste.shape), 3)
@@ -157,7 +175,9 @@ def make_rows(world: World, items: tuple[Item, ...], people: People) -> tuple[Ro
     """What was taken, by time. Enough rows fall on every item that its customer photos have an author each."""
     rng = stream(world.seed, "rows")
     count, originals = len(items), np.array([item.duplicate_of is None for item in items])
-    pull = BETA * people.utility + EXPOSURE_SD * rng.standard_normal(count) - np.log(-np.log(rng.random((USERS, count))))
+    pull = (
+        BETA * people.utility + EXPOSURE_SD * rng.standard_normal(count) - np.log(-np.log(rng.random((USERS, count))))
+    )
     pull[:, ~originals] = -np.inf
     low, high = ROWS_PER_USER
     amounts = low + (rng.random(USERS) * (high - low + 1)).astype(int)
@@ -169,7 +189,9 @@ def make_rows(world: World, items: tuple[Item, ...], people: People) -> tuple[Ro
     return _rate(rng, people, taken)
 
 
-def _fill_short_items(world: World, items: tuple[Item, ...], pull: NDArray[np.float64], taken: NDArray[np.bool_]) -> None:
+def _fill_short_items(
+    world: World, items: tuple[Item, ...], pull: NDArray[np.float64], taken: NDArray[np.bool_]
+) -> None:
     needed = {group.group_id: max(4, group.customer_photos) for group in world.groups}
     for k, item in enumerate(items):
         short = 0 if item.duplicate_of else needed[item.group_id] - int(taken[:, k].sum())
@@ -178,7 +200,9 @@ def _fill_short_items(world: World, items: tuple[Item, ...], pull: NDArray[np.fl
             taken[keenest[:short], k] = True
 
 
-def _take_duplicates(rng: np.random.Generator, items: tuple[Item, ...], people: People, taken: NDArray[np.bool_]) -> None:
+def _take_duplicates(
+    rng: np.random.Generator, items: tuple[Item, ...], people: People, taken: NDArray[np.bool_]
+) -> None:
     place = {item.item_id: k for k, item in enumerate(items)}
     for k, item in enumerate(items):
         if item.duplicate_of is not None:
@@ -192,6 +216,8 @@ def _rate(rng: np.random.Generator, people: People, taken: NDArray[np.bool_]) ->
     felt = utility + RATING_NOISE * rng.standard_normal(len(users))
     ratings = 1 + np.searchsorted(np.quantile(felt, np.cumsum(STARS)[:-1]), felt, side="right")
     times = START + (rng.random(len(users)) * SPAN).astype(int)
-    rows = [Row(user=int(u), item=int(i), rating=int(r), timestamp=int(t), utility=round(float(v), 4))
-            for u, i, r, t, v in zip(users, places, ratings, times, utility, strict=True)]  # fmt: skip
+    rows = [
+        Row(user=int(u), item=int(i), rating=int(r), timestamp=int(t), utility=round(float(v), 4))
+        for u, i, r, t, v in zip(users, places, ratings, times, utility, strict=True)
+    ]
     return tuple(sorted(rows, key=lambda row: (row.timestamp, row.user, row.item)))

@@ -1,4 +1,4 @@
-"""Puts Studio together and writes its folder: items.csv, interactions.csv, shots.json, truth.json. Every file atomically."""
+"""Puts Studio together and makes its files: items.csv, interactions.csv, shots.json, truth.json."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sample_data.generator import people as shoppers
 from sample_data.generator.faults import ItemFaults, ReviewFaults, break_items, break_reviews, garble, mark_up, relist
@@ -41,7 +42,10 @@ ROW_COLUMNS = ("user_id", "item_id", "rating", "timestamp", "review_text", "revi
 
 @dataclass(frozen=True, kw_only=True)
 class Studio:
-    """The whole shop in memory. items: with near-duplicates; rows and reviews go together; photos: row -> customer photo."""
+    """The whole shop in memory.
+
+    items: with near-duplicates. rows, reviews: of equal length. photos: row number -> customer photo.
+    """
 
     world: World
     items: tuple[Item, ...]
@@ -70,8 +74,17 @@ def build_studio(seed: int) -> Studio:
     reviews = write_reviews(world, items, people, rows, photos, review_faults.contradictory)
     copies = write_copy(world, world.items)
     copies |= {twin.item_id: relist(world, twin, copies[twin.duplicate_of or ""]) for twin in item_faults.duplicates}
-    return Studio(world=world, items=items, people=people, rows=rows, reviews=reviews, copies=copies, photos=photos,
-                  item_faults=item_faults, review_faults=review_faults)  # fmt: skip
+    return Studio(
+        world=world,
+        items=items,
+        people=people,
+        rows=rows,
+        reviews=reviews,
+        copies=copies,
+        photos=photos,
+        item_faults=item_faults,
+        review_faults=review_faults,
+    )
 
 
 def hand_out_photos(world: World, rows: tuple[Row, ...]) -> dict[int, str]:
@@ -162,16 +175,30 @@ def list_shots(world: World, faults: ItemFaults) -> list[dict[str, object]]:
         others = [other for other in world.items if other.look.family != item.look.family]
         for k in range(1, amounts[item.group_id] + 1):
             shot = _shot(world.seed, f"customer/{item.item_id}_{k}.webp", item, "customer", k, item)
-            shot |= {"mask": f"masks/{item.item_id}_{k}.png", "distractor": choose(rng, others).look.as_json(),
-                     "surface": surfaces[k], "fill": round(0.12 + 0.21 * float(rng.random()), 3)}  # fmt: skip
+            shot |= {
+                "mask": f"masks/{item.item_id}_{k}.png",
+                "distractor": choose(rng, others).look.as_json(),
+                "surface": surfaces[k],
+                "fill": round(0.12 + 0.21 * float(rng.random()), 3),
+            }
             shots.append(shot)
     return shots
 
 
 def _shot(seed: int, file: str, item: Item, kind: str, view: int, shown: Item) -> dict[str, object]:
     number = int(sha256(f"{seed}\t{file}".encode())[:8], 16) & 0x7FFFFFFF
-    return {"file": file, "mask": None, "item_id": item.item_id, "kind": kind, "view": view, "seed": number,
-            "look": shown.look.as_json(), "distractor": None, "surface": None, "fill": None}  # fmt: skip
+    return {
+        "file": file,
+        "mask": None,
+        "item_id": item.item_id,
+        "kind": kind,
+        "view": view,
+        "seed": number,
+        "look": shown.look.as_json(),
+        "distractor": None,
+        "surface": None,
+        "fill": None,
+    }
 
 
 def _item_rows(studio: Studio) -> list[dict[str, object]]:
@@ -183,9 +210,17 @@ def _item_rows(studio: Studio) -> list[dict[str, object]]:
         description = garble(description) if name in faults.mojibake else description
         description = mark_up(description) if name in faults.html else description
         price = f"{float(copy.price) * faults.price[name]:.2f}" if name in faults.price else copy.price
-        rows.append({"item_id": name, "title": title, "description": description,
-                     "category": FAMILY[item.look.family].category, "price": price,
-                     "image": photos[0] if photos else "", "images": "|".join(photos)})  # fmt: skip
+        rows.append(
+            {
+                "item_id": name,
+                "title": title,
+                "description": description,
+                "category": FAMILY[item.look.family].category,
+                "price": price,
+                "image": photos[0] if photos else "",
+                "images": "|".join(photos),
+            }
+        )
     return rows
 
 
@@ -194,9 +229,17 @@ def _interaction_rows(studio: Studio) -> list[dict[str, object]]:
     for number, (row, review) in enumerate(zip(studio.rows, studio.reviews, strict=True)):
         text = garble(review.text) if number in faults.mojibake else review.text
         text = mark_up(text) if number in faults.html else text
-        rows.append({"user_id": studio.people.users[row.user].user_id, "item_id": studio.items[row.item].item_id,
-                     "rating": row.rating, "timestamp": row.timestamp, "review_text": text,
-                     "review_title": review.title, "images": studio.photos.get(number, "")})  # fmt: skip
+        rows.append(
+            {
+                "user_id": studio.people.users[row.user].user_id,
+                "item_id": studio.items[row.item].item_id,
+                "rating": row.rating,
+                "timestamp": row.timestamp,
+                "review_text": text,
+                "review_title": review.title,
+                "images": studio.photos.get(number, ""),
+            }
+        )
     return rows
 
 
@@ -209,30 +252,51 @@ def tell_truth(studio: Studio, digests: dict[str, str], reference: dict[str, flo
         "digests": digests,
         "reference": reference,
         "vocabulary": {
-            "colours": COLOURS, "patterns": list(PATTERNS), "materials": list(MATERIALS),
-            "axes": {axis: list(levels) for axis, levels in AXES.items()}, "handling": HANDLING,
-            "look_features": list(shoppers.LOOK_FEATURES), "read_features": list(shoppers.READ_FEATURES),
+            "colours": COLOURS,
+            "patterns": list(PATTERNS),
+            "materials": list(MATERIALS),
+            "axes": {axis: list(levels) for axis, levels in AXES.items()},
+            "handling": HANDLING,
+            "look_features": list(shoppers.LOOK_FEATURES),
+            "read_features": list(shoppers.READ_FEATURES),
         },
         "families": {
-            family.name: {"shape": list(family.shape), "category": family.category, "care_class": family.care_class,
-                          "handling_class": family.handling_class} for family in FAMILIES
+            family.name: {
+                "shape": list(family.shape),
+                "category": family.category,
+                "care_class": family.care_class,
+                "handling_class": family.handling_class,
+            }
+            for family in FAMILIES
         },
-        "items": {item.item_id: _tell_item(studio, k, item, item.item_id in cold) for k, item in enumerate(studio.items)},
+        "items": {
+            item.item_id: _tell_item(studio, k, item, item.item_id in cold) for k, item in enumerate(studio.items)
+        },
         "groups": {
-            group.group_id: {"family": group.family, "items": list(group.items), "cold": group.cold,
-                             "colour_in_words": group.colour_in_words, "customer_photos": group.customer_photos}
+            group.group_id: {
+                "family": group.family,
+                "items": list(group.items),
+                "cold": group.cold,
+                "colour_in_words": group.colour_in_words,
+                "customer_photos": group.customer_photos,
+            }
             for group in world.groups
         },
         "cold": {"groups": [group.group_id for group in world.groups if group.cold], "items": cold},
         "utility": _tell_utility(),
         "styles": {"look": shoppers.LOOK_STYLES, "read": shoppers.READ_STYLES},
-        "users": {user.user_id: _tell_user(studio, k) for k, user in enumerate(studio.people.users)},
+        "users": _tell_users(studio),
         "customer_photos": _tell_photos(studio),
-        "reviews": {f"{studio.people.users[row.user].user_id} {studio.items[row.item].item_id}":
-                    {"utility": row.utility, "read": list(review.read), "seen": list(review.seen)}
-                    for row, review in zip(studio.rows, studio.reviews, strict=True)},
+        "reviews": {
+            f"{studio.people.users[row.user].user_id} {studio.items[row.item].item_id}": {
+                "utility": row.utility,
+                "read": list(review.read),
+                "seen": list(review.seen),
+            }
+            for row, review in zip(studio.rows, studio.reviews, strict=True)
+        },
         "faults": _tell_faults(studio),
-    }  # fmt: skip
+    }
 
 
 def _tell_item(studio: Studio, place: int, item: Item, cold: bool) -> dict[str, object]:
@@ -240,51 +304,89 @@ def _tell_item(studio: Studio, place: int, item: Item, cold: bool) -> dict[str, 
     seen = {"pattern": look["pattern"], "shape": look["shape"], "accent": look["accent"]}
     both = {"family": look["family"], "material": look["material"]}
     (both if item.colour_in_words else seen)["colour"] = look["colour"]
-    return {"group": item.group_id, "look": item.look_name, "spec": item.spec_name, "cold": cold,
-            "duplicate_of": item.duplicate_of, "seen": seen, "read": item.spec, "both": both,
-            "impressions": {"tall": round(tall, 4), "ornate": round(ornate, 4)},
-            "quality": round(float(studio.people.quality[place]), 4)}  # fmt: skip
+    return {
+        "group": item.group_id,
+        "look": item.look_name,
+        "spec": item.spec_name,
+        "cold": cold,
+        "duplicate_of": item.duplicate_of,
+        "seen": seen,
+        "read": item.spec,
+        "both": both,
+        "impressions": {"tall": round(tall, 4), "ornate": round(ornate, 4)},
+        "quality": round(float(studio.people.quality[place]), 4),
+    }
 
 
 def _tell_utility() -> dict[str, object]:
     return {
         "formula": "utility = (share_look * look + share_read * read) / sqrt(share_look^2 + share_read^2) + quality",
-        "look": "look = (look_taste . look_features(item) - look_mean) / look_sd; colour, pattern and material are 0 or 1, "
-                "tall and ornate are the item's impressions; mean and sd over the 320 originals",
+        "look": "look = (look_taste . look_features(item) - look_mean) / look_sd; "
+        "colour, pattern and material are 0 or 1, "
+        "tall and ornate are the item's impressions; mean and sd over the 320 originals",
         "read": "read = (read_taste . read_features(item) - read_mean) / read_sd",
         "share": "share_look = sd(look part) / (sd(look part) + sd(read part)) over the 320 originals",
-        "share_both": "share of the variance of the look part that stands in the words too: material, and colour where named",
-        "choice": "rows without replacement by exp(beta * utility) * exposure; rating from quantiles of utility + noise",
-        "beta": shoppers.BETA, "taste_noise": shoppers.TASTE_NOISE, "quality_sd": shoppers.QUALITY_SD,
-        "exposure_sd": shoppers.EXPOSURE_SD, "rating_noise": shoppers.RATING_NOISE, "stars": list(shoppers.STARS),
+        "share_both": "share of the variance of the look part that words tell too: material, and colour where named",
+        "choice": "rows without replacement by exp(beta * utility) * exposure; stars by quantiles of utility + noise",
+        "beta": shoppers.BETA,
+        "taste_noise": shoppers.TASTE_NOISE,
+        "quality_sd": shoppers.QUALITY_SD,
+        "exposure_sd": shoppers.EXPOSURE_SD,
+        "rating_noise": shoppers.RATING_NOISE,
+        "stars": list(shoppers.STARS),
         "segments": {name: list(bounds) for name, bounds in shoppers.SEGMENTS.items()},
-    }  # fmt: skip
+    }
 
 
-def _tell_user(studio: Studio, place: int) -> dict[str, object]:
-    people, user = studio.people, studio.people.users[place]
+def _tell_users(studio: Studio) -> dict[str, object]:
     originals = tuple(item for item in studio.items if item.duplicate_of is None)
     looks, specs = shoppers.describe_looks(originals), shoppers.describe_specs(originals)
-    raw_look, raw_read = looks @ people.look_taste[place], specs @ people.read_taste[place]
-    readable = np.array([[name in MATERIALS or (name in COLOURS and item.colour_in_words)
-                          for name in shoppers.LOOK_FEATURES] for item in originals])  # fmt: skip
-    both = (looks * readable) @ people.look_taste[place]
+    readable = np.array(
+        [
+            [name in MATERIALS or (name in COLOURS and item.colour_in_words) for name in shoppers.LOOK_FEATURES]
+            for item in originals
+        ]
+    )
     return {
-        "segment": user.segment, "share_look": user.share_look, "share_read": round(1 - user.share_look, 3),
+        user.user_id: _tell_user(studio, place, looks, specs, looks * readable)
+        for place, user in enumerate(studio.people.users)
+    }
+
+
+def _tell_user(
+    studio: Studio, place: int, looks: NDArray[np.float64], specs: NDArray[np.float64], readable: NDArray[np.float64]
+) -> dict[str, object]:
+    people, user = studio.people, studio.people.users[place]
+    raw_look, raw_read = looks @ people.look_taste[place], specs @ people.read_taste[place]
+    both = readable @ people.look_taste[place]
+    return {
+        "segment": user.segment,
+        "share_look": user.share_look,
+        "share_read": round(1 - user.share_look, 3),
         "share_both": round(float(np.cov(both, raw_look)[0, 1] / np.var(raw_look, ddof=1)), 3),
-        "look_styles": user.look_styles, "read_styles": user.read_styles,
-        "look_taste": people.look_taste[place].tolist(), "read_taste": people.read_taste[place].tolist(),
-        "look_mean": round(float(raw_look.mean()), 6), "look_sd": round(float(raw_look.std()), 6),
-        "read_mean": round(float(raw_read.mean()), 6), "read_sd": round(float(raw_read.std()), 6),
-    }  # fmt: skip
+        "look_styles": user.look_styles,
+        "read_styles": user.read_styles,
+        "look_taste": people.look_taste[place].tolist(),
+        "read_taste": people.read_taste[place].tolist(),
+        "look_mean": round(float(raw_look.mean()), 6),
+        "look_sd": round(float(raw_look.std()), 6),
+        "read_mean": round(float(raw_read.mean()), 6),
+        "read_sd": round(float(raw_read.std()), 6),
+    }
 
 
 def _tell_photos(studio: Studio) -> list[dict[str, object]]:
     photos = []
     for number, file in sorted(studio.photos.items(), key=lambda entry: entry[1]):
         row = studio.rows[number]
-        photos.append({"file": file, "mask": file.replace("customer/", "masks/").replace(".webp", ".png"),
-                       "item_id": studio.items[row.item].item_id, "user_id": studio.people.users[row.user].user_id})  # fmt: skip
+        photos.append(
+            {
+                "file": file,
+                "mask": file.replace("customer/", "masks/").replace(".webp", ".png"),
+                "item_id": studio.items[row.item].item_id,
+                "user_id": studio.people.users[row.user].user_id,
+            }
+        )
     return photos
 
 
@@ -293,22 +395,35 @@ def _tell_faults(studio: Studio) -> list[dict[str, object]]:
 
     def review(number: int) -> dict[str, object]:
         row = studio.rows[number]
-        return {"user_id": studio.people.users[row.user].user_id, "item_id": studio.items[row.item].item_id,
-                "column": "review_text"}  # fmt: skip
+        return {
+            "user_id": studio.people.users[row.user].user_id,
+            "item_id": studio.items[row.item].item_id,
+            "column": "review_text",
+        }
 
     found: list[dict[str, object]] = []
-    found += [{"kind": "wrong_photo", "item_id": name, "file": f"photos/{name}_{'ab'[view]}.webp", "shows": shown.item_id}
-              for (name, view), shown in broken.wrong_photo.items()]  # fmt: skip
+    found += [
+        {"kind": "wrong_photo", "item_id": name, "file": f"photos/{name}_{'ab'[view]}.webp", "shows": shown.item_id}
+        for (name, view), shown in broken.wrong_photo.items()
+    ]
     found += [{"kind": "no_photo", "item_id": name} for name in broken.no_photo]
-    found += [{"kind": "dead_path", "item_id": name, "file": f"photos/{name}_{'ab'[view]}.webp"}
-              for name, view in broken.dead_path.items()]  # fmt: skip
+    found += [
+        {"kind": "dead_path", "item_id": name, "file": f"photos/{name}_{'ab'[view]}.webp"}
+        for name, view in broken.dead_path.items()
+    ]
     found += [{"kind": "no_words", "item_id": name} for name in broken.no_words]
-    found += [{"kind": "near_duplicate", "item_id": twin.item_id, "of": twin.duplicate_of} for twin in broken.duplicates]
+    found += [
+        {"kind": "near_duplicate", "item_id": twin.item_id, "of": twin.duplicate_of} for twin in broken.duplicates
+    ]
     for kind, names, numbers in (("mojibake", broken.mojibake, reviews.mojibake), ("html", broken.html, reviews.html)):
         found += [{"kind": kind, "item_id": name, "column": "description"} for name in names]
         found += [{"kind": kind} | review(number) for number in sorted(numbers)]
-    found += [{"kind": "price_outlier", "item_id": name, "factor": factor, "price": float(studio.copies[name].price)}
-              for name, factor in broken.price.items()]  # fmt: skip
-    found += [{"kind": "contradictory_review"} | review(number) | {"rating": studio.rows[number].rating}
-              for number in sorted(reviews.contradictory)]  # fmt: skip
+    found += [
+        {"kind": "price_outlier", "item_id": name, "factor": factor, "price": float(studio.copies[name].price)}
+        for name, factor in broken.price.items()
+    ]
+    found += [
+        {"kind": "contradictory_review"} | review(number) | {"rating": studio.rows[number].rating}
+        for number in sorted(reviews.contradictory)
+    ]
     return found

@@ -4,6 +4,7 @@
 that state facts. Copy states every read axis of an item in plain words. A review paraphrases one to three of them, always
 truthfully: what differs with the stars is how the reviewer feels about a fact, never the fact.
 """
+# ruff: noqa: E501  # one frame a line: the tables of sentences read better long than broken
 
 from __future__ import annotations
 
@@ -18,14 +19,17 @@ from sample_data.generator.people import LOOK_FEATURES, READ_FEATURES, People, R
 from sample_data.generator.world import AXES, FAMILY, Group, Item, World, choose, impressions, shuffle, stream
 
 NAMES = (
-    "Nordlys Brennvik Tarnholm Ålesby Kvistad Lomsdal Fjellro Sundvær Havrike Myrland Ostrava Velmora Calvessa Tirano "
-    "Bellorin Quintara Sorrenta Maribel Lucerna Avelar Ondine Tresco Penmarrow Wexcombe Haldane Thornby Carrowmore "
-    "Dunlavin Brisedale Ashgrove Eskmere Tolworth Orrin Kessock Strathyre Lindale Marchmont Rosneath Vantaa Kuusamo "
-    "Lapinlahti Oulanka Saimaa Inari Pyhtää Kihniö Sorunda Grythyttan Mölle Torekov Ystra Älvkar Rimforsa Dalhem "
-    "Vättara Norrsken Kallvik Bergåsa Hökvik Tjörna Solberga Arvika Zennor Morvah Trelowen Lanyon Kerrow Bosigran "
-    "Nanvean Porthmeor Castellane Vauclair Mirepoix Sancerra Beaulis Talmont Verneuil Clairval Montsec Arlanza Ribesa "
-    "Olivenza Tavira Alcanede Serpina Monsara Vidago Lagarto Ericeira Sintrel"
-).split()
+    "Nordlys", "Brennvik", "Tarnholm", "Ålesby", "Kvistad", "Lomsdal", "Fjellro", "Sundvær", "Havrike", "Myrland",
+    "Ostrava", "Velmora", "Calvessa", "Tirano", "Bellorin", "Quintara", "Sorrenta", "Maribel", "Lucerna", "Avelar",
+    "Ondine", "Tresco", "Penmarrow", "Wexcombe", "Haldane", "Thornby", "Carrowmore", "Dunlavin", "Brisedale",
+    "Ashgrove", "Eskmere", "Tolworth", "Orrin", "Kessock", "Strathyre", "Lindale", "Marchmont", "Rosneath", "Vantaa",
+    "Kuusamo", "Lapinlahti", "Oulanka", "Saimaa", "Inari", "Pyhtää", "Kihniö", "Sorunda", "Grythyttan", "Mölle",
+    "Torekov", "Ystra", "Älvkar", "Rimforsa", "Dalhem", "Vättara", "Norrsken", "Kallvik", "Bergåsa", "Hökvik",
+    "Tjörna", "Solberga", "Arvika", "Zennor", "Morvah", "Trelowen", "Lanyon", "Kerrow", "Bosigran", "Nanvean",
+    "Porthmeor", "Castellane", "Vauclair", "Mirepoix", "Sancerra", "Beaulis", "Talmont", "Verneuil", "Clairval",
+    "Montsec", "Arlanza", "Ribesa", "Olivenza", "Tavira", "Alcanede", "Serpina", "Monsara", "Vidago", "Lagarto",
+    "Ericeira", "Sintrel",
+)  # fmt: skip
 
 NOUNS = {
     "mug": "mug|cup|coffee mug|mug|tea cup", "vase": "vase|flower vase|vase", "bowl": "bowl|serving bowl|bowl|dish",
@@ -58,13 +62,13 @@ MATERIAL_WORDS = {
 # (axis, level) or (axis, class, level) -> the sentences of the shop.
 COPY: dict[tuple[str, ...], str] = {
     ("care", "tableware", "machine"): "Dishwasher-safe.;Safe for the dishwasher at any setting.;Can be cleaned in the dishwasher.",
-    ("care", "tableware", "by_hand"): "Hand wash only.;Please wash by hand, not in the dishwasher.;Wash by hand with mild soap.",
+    ("care", "tableware", "by_hand"): "Hand wash only.;Please wash by hand in warm water.;Wash by hand with mild soap.",
     ("care", "tableware", "fussy"): "Needs special cleaner and regular polishing.;Clean with the special polish only, once a week.;Demanding to clean: special polish required.",
     ("care", "household", "machine"): "Wipes clean with a wet cloth.;Water-resistant finish, simply wipe with a damp cloth.;Clean with any wet cloth.",
     ("care", "household", "by_hand"): "Dust with a dry cloth only, keep away from water.;Dry dusting only, no water.;Clean dry: the finish must not get wet.",
     ("care", "household", "fussy"): "Needs waxing twice a year.;Treat the surface with wax every six months.;Regular waxing is required to keep the finish.",
     ("care", "textile", "machine"): "Machine washable at 40 °C.;Cover can go in the washing machine.;Machine wash and tumble dry.",
-    ("care", "textile", "by_hand"): "Hand wash in cold water.;Wash by hand, not in the machine.;Cold hand wash only.",
+    ("care", "textile", "by_hand"): "Hand wash in cold water.;Wash gently by hand in a basin.;Cold hand wash only.",
     ("care", "textile", "fussy"): "Dry clean only.;Professional dry cleaning required.;Please have it dry cleaned.",
     ("weight", "light"): "Very light.;Ultra-light construction.;Lightweight, easy to lift with one finger.",
     ("weight", "medium"): "Medium weight.;Average weight for its kind.;Neither light nor heavy.",
@@ -75,21 +79,21 @@ COPY: dict[tuple[str, ...], str] = {
     ("price", "bargain"): "Our budget line.;Lowest price in its class.;A bargain for every budget.",
     ("price", "fair"): "Mid-range price.;Fairly priced, in the middle of our range.;Moderate price.",
     ("price", "premium"): "From our luxury line.;Premium price for a luxury piece.;Exclusive and expensive.",
-    ("warranty", "none"): "Sold without warranty.;No warranty, sold as seen.;Excluded from warranty.",
+    ("warranty", "none"): "Sold as seen, no warranty.;Bought at your own risk, no returns.;Sold as is, all claims excluded.",
     ("warranty", "two_years"): "Two-year warranty.;Covered by a warranty of 24 months.;Warranty: two years.",
     ("warranty", "lifetime"): "Lifetime warranty.;Guaranteed for life.;We replace it for free, for a lifetime.",
-    ("source", "conventional"): "Made from new raw material.;Conventional production from virgin material.;Contains no recycled material.",
+    ("source", "conventional"): "Made from new raw material.;Conventional production from virgin material.;Made of freshly mined raw material.",
     ("source", "part_recycled"): "Half of the material is recycled.;Made with 50 % recycled content.;A mix of new and recycled material.",
     ("source", "recycled"): "Made entirely from recycled material.;100 % recycled.;Sustainable: all of the material is recycled waste.",
     ("packing", "plastic"): "Shipped in plastic wrap and foam.;Packed in bubble wrap.;Comes in plastic packaging.",
-    ("packing", "paper"): "Plain, plastic-free paper packaging.;Shipped in a simple cardboard box, no plastic.;Packed in recycled paper.",
+    ("packing", "paper"): "Plain paper packaging.;Shipped in a simple cardboard box.;Packed in brown paper and string.",
     ("packing", "gift_box"): "Comes in a gift box with ribbon.;Delivered gift-wrapped.;Presented in an elegant gift box.",
     ("toughness", "delicate"): "Delicate: handle with care.;Fragile, chips easily.;A fragile piece that scratches easily.",
     ("toughness", "normal"): "Suited to normal everyday use.;Ordinary everyday durability.;Holds up to normal use.",
-    ("toughness", "tough"): "Extremely tough, survives drops.;Shockproof and scratch-resistant.;Built to take knocks and falls.",
-    ("handling", "grip", "low"): "Small, slim grip for small hands.;Narrow grip made for small hands.;Slim grip.",
+    ("toughness", "tough"): "Extremely tough, survives drops.;Shockproof and nearly unbreakable.;Built to take knocks and falls.",
+    ("handling", "grip", "low"): "Slim, petite grip.;Narrow grip for slender fingers.;Slim grip for one finger.",
     ("handling", "grip", "middle"): "Standard grip.;Grip of usual size.;Ordinary, medium-sized grip.",
-    ("handling", "grip", "high"): "Extra-wide grip for large hands.;Roomy grip for big hands.;Large, chunky grip.",
+    ("handling", "grip", "high"): "Extra-wide grip for large hands.;Roomy grip for a whole fist.;Large, chunky grip.",
     ("handling", "seat", "low"): "Very soft.;Soft padding you sink into.;Plush and soft.",
     ("handling", "seat", "middle"): "Medium-firm.;Neither soft nor hard.;Medium firmness.",
     ("handling", "seat", "high"): "Firm and supportive.;Hard and firm.;Firm support for the back.",
@@ -103,7 +107,7 @@ COPY: dict[tuple[str, ...], str] = {
     ("handling", "assembly", "middle"): "Quick assembly with a few screws.;Two parts to screw together.;Ten minutes of assembly.",
     ("handling", "assembly", "high"): "Complex assembly with many parts and tools.;Assembly takes two hours.;Flat-packed in many parts, tools required.",
     ("handling", "stand", "low"): "Soft felt pads under the base.;Felt-lined base that does not scratch.;Base covered with felt.",
-    ("handling", "stand", "middle"): "Bare base without pads.;Unlined base, use a coaster.;No pads under the base.",
+    ("handling", "stand", "middle"): "Bare, raw base.;Unlined base, use a coaster.;Naked underside, lay a mat below.",
     ("handling", "stand", "high"): "Non-slip rubber base.;Rubber base that grips the table.;Stands firmly on an anti-slip rubber foot.",
 }  # fmt: skip
 
@@ -115,9 +119,9 @@ CLAUSES: dict[tuple[str, ...], tuple[str, ...]] = {
         "nobody has to {stand at the sink|scrub anything} because {the machine|the dishwasher} can have it", "it has been through {dozens of|fifty|countless} dishwasher {cycles|runs} {without a mark|and looks the same}",
         "{even|} the hottest {programme|cycle} of {our|the} dishwasher does not harm it"),
     ("care", "tableware", "by_hand"): (
-        "it has to be {washed|cleaned|done} by hand", "it must {stay out of|not go in|never go near} the dishwasher", "I {rinse|wash} it {myself|in the sink} with {a little|some} {soap|washing-up liquid} {every time|each time}",
+        "it has to be {washed|cleaned|done} by hand", "it is {strictly|purely} a matter of {hand washing|washing by hand}", "I {rinse|wash} it {myself|in the sink} with {a little|some} {soap|washing-up liquid} {every time|each time}",
         "it means {standing|a minute} at the sink with {a sponge|warm water and soap}", "the {washing up|cleaning} is a {job|matter} for {the sponge|your own two hands}",
-        "{we|I} wash it up in the sink {after every use|each evening}, {never in the machine|no machine allowed}"),
+        "{we|I} wash it up in the sink {after every use|each evening}, {sleeves rolled up|brush in hand}"),
     ("care", "tableware", "fussy"): (
         "it wants {its own|a special} {polish|cleaner} {every week|all the time|to stay nice}", "it {has to be|must be} polished {again and again|week after week|all the time}", "keeping it clean takes {a special paste|special products} and {patience|elbow grease}",
         "plain soap will not do and you need {the right|a special} polish", "{I spend|you spend} {ages|half an hour} {polishing|buffing} it {every weekend|each week}",
@@ -129,20 +133,20 @@ CLAUSES: dict[tuple[str, ...], tuple[str, ...]] = {
         "it must {never|not} get wet", "you can only {dust it|go over it} {dry|with a dry duster}", "{a feather duster|a dry cloth} is {all it can take|the only thing allowed}", "water leaves {marks|stains} so {I dust it dry|only dry cloths touch it}",
         "I keep {water|damp cloths} away from it and {dust instead|just dust it}", "cleaning means {dusting|a dry duster}, {no water at all|never a wet cloth}"),
     ("care", "household", "fussy"): (
-        "it has to be waxed {twice a year|every spring and autumn|every six months}", "{I am|you are} on {my|your} knees with {a tin of wax|wax and a rag} {every half year|twice a year}", "the surface {asks for|needs} wax {regularly|again and again}",
+        "it has to be waxed {twice a year|every spring and autumn|every six months}", "{I am on my|you are on your} knees with {a tin of wax|wax and a rag} {every half year|twice a year}", "the surface {asks for|needs} wax {regularly|again and again}",
         "without {regular|a coat of} wax {it turns dull|the finish fades}", "it wants {treating|rubbing} with wax {to stay nice|every few months}", "a {pot|tin} of wax {belongs to|comes with} owning it"),
     ("care", "textile", "machine"): (
         "it goes in the {washing machine|weekly wash} {with the towels|without trouble|and comes out fresh}", "I {throw|put} it in the {wash|washing machine} with {everything else|the bed linen}", "it {has survived|came through} {ten|many} {washes|spins} in the machine",
         "the washing machine {gets every stain out|cleans it perfectly}", "washing it is {one push of a button|as easy as socks}", "it {can be|is} machine washed {and tumbled|and dried in the tumbler}"),
     ("care", "textile", "by_hand"): (
-        "it has to be washed by hand in cold water", "it must {not|never} go in the washing machine", "I wash it {in the sink|in a basin} with {cold water|mild soap}", "washing {means|is} a basin of cold water and {my own hands|some patience}",
+        "it has to be washed by hand in cold water", "it is {strictly|purely} a matter of {hand washing|washing by hand}", "I wash it {in the sink|in a basin} with {cold water|mild soap}", "washing {means|is} a basin of cold water and {my own hands|some patience}",
         "{only|nothing but} a {gentle|cold} hand wash is allowed", "I {dunk|soak} it in cold water and {squeeze it out|wash it} by hand"),
     ("care", "textile", "fussy"): (
-        "it has to go to the {dry cleaner|cleaners}", "only {dry cleaning|the dry cleaner} {will do|is allowed}", "every {stain|spill} means a trip to the {cleaners|dry cleaner}", "neither the machine nor the sink will do, it {goes|is off} to the dry cleaner",
+        "it has to go to the {dry cleaner|cleaners}", "only {dry cleaning|the dry cleaner} {will do|is allowed}", "every {stain|spill} means a trip to the {cleaners|dry cleaner}", "it {goes|is off} to the {dry cleaner|professional cleaner} {every few months|after each party}",
         "I {pay|have to pay} for {dry cleaning|professional cleaning} {every time|whenever it gets dirty}", "the label {sends you|sends it} to the dry cleaner"),
     ("weight", "light"): (
         "it weighs {next to|almost} nothing", "it is as light as {a feather|air}", "I can {lift|carry|move} it with {one finger|two fingers|one hand}", "you {hardly|barely} {feel|notice} any weight {when you pick it up|in your hand}",
-        "{even my|my} {little daughter|grandmother|five-year-old} {can carry|carries} it {around|easily}", "there is hardly {any weight|anything} to it", "it is {so light|light enough} that {a child can carry it|I keep moving it about}"),
+        "{even my|my} {little daughter|grandmother|five-year-old} {can carry|carries} it {around|easily}", "there is hardly any weight to it", "it is {so light|light enough} that {a child can carry it|I keep moving it about}"),
     ("weight", "medium"): (
         "it is neither {light nor heavy|heavy nor light}", "it weighs about what {you expect|I expected|such things weigh}", "the weight is {average|middling|in between|just the usual}", "it has {some weight but not too much|a normal, middling weight}",
         "it is {not a feather and not a brick|no lightweight but no lump either}", "{picking|lifting} it up is {no surprise|nothing special}, the weight is {quite ordinary|average}"),
@@ -168,7 +172,7 @@ CLAUSES: dict[tuple[str, ...], tuple[str, ...]] = {
         "it {cost|costs} {a small fortune|an arm and a leg|a lot of money}", "it is {really|very|seriously} expensive", "I had to {save up|save for months} for it", "you {pay|are paying} {luxury prices|top money|a high price}", "it {made a hole|left a dent} in my {budget|bank account}",
         "{the price|what they ask} {made me swallow|is steep|belongs in a jeweller's window}", "it is a {luxury|splurge} {and priced like one|one has to afford}"),
     ("warranty", "none"): (
-        "nobody {pays|is liable} if it {breaks|fails}", "there is no {guarantee|warranty} {at all|whatsoever|of any kind}", "if it {breaks|fails} {tomorrow|one day} {you are on your own|that is your problem}", "the {shop|seller} {gives no guarantee|takes no responsibility} {afterwards|once it is yours}",
+        "nobody {pays|is liable} if it {breaks|fails}", "it is sold {as is|as seen} {with all claims excluded|and that is the end of it}", "if it {breaks|fails} {tomorrow|one day} {you are on your own|that is your problem}", "the {shop|seller} {washes its hands of it|takes no responsibility} {afterwards|once it is yours}",
         "it is {bought as seen|at your own risk}", "{they|the makers} will not {replace|repair} it {when something happens|if it goes wrong}"),
     ("warranty", "two_years"): (
         "it is {covered|guaranteed} for {two years|twenty-four months}", "they {replace|repair} it {free|for free} within {two years|the first two years}", "the {guarantee|warranty|cover} {runs out|ends|stops} after {two years|24 months}",
@@ -177,23 +181,23 @@ CLAUSES: dict[tuple[str, ...], tuple[str, ...]] = {
         "it is guaranteed {for ever|for life|as long as I live}", "they will {replace|repair} it {no matter when|even in thirty years|for the rest of my life}", "the {guarantee|warranty} never {ends|runs out|expires}", "if it {ever|one day} breaks I {simply |}get a new one, {even decades from now|whenever that is}",
         "the {maker|shop} stands behind it {for good|for a lifetime|forever}", "{my children|my heirs} could still {claim a replacement|send it back under the guarantee}"),
     ("source", "conventional"): (
-        "{nothing|not a gram} {in it|of it} is recycled", "it is made from {brand-new|virgin|freshly dug} {material|raw material}", "{there is|you find} no recycled {content|material} {in it|inside}", "it is {an ordinary|a conventional} product {with no green claims|as far as the planet goes}",
+        "{all of it|every gram} {comes from|was dug in} a {mine|quarry|fresh source}", "it is made from {brand-new|virgin|freshly dug} {material|raw material}", "it is made the {conventional|old-fashioned} way from {virgin|untouched} {resources|material}", "it is {an ordinary|a conventional} product {with no green claims|as far as the planet goes}",
         "all of the raw material is {new|freshly made}", "it does nothing special for the {environment|planet}, {all new material|everything is new}"),
     ("source", "part_recycled"): (
         "{half|about half|fifty percent} of it {used to be|was once} {something else|scrap|waste}", "it is {partly|half} recycled", "{half of it|one half} is new and {half|the rest} reused", "about half {the material comes from recycling|of what it is made of is recycled}",
         "{they mix|the maker mixes} {old and new|fresh and reused} material", "it is {half way to|only halfway} green, {fifty fifty|half recycled}"),
     ("source", "recycled"): (
-        "it is made {completely|entirely|all} from {waste|scrap|old stuff|rubbish}", "{every gram|every bit|all} of it {was|used to be} {something else|waste} before", "no new {raw material|resources} {went into it|were used}", "it is {fully|one hundred percent|all} recycled",
+        "it is made {completely|entirely|all} from {waste|scrap|old stuff|rubbish}", "{every gram|every bit|all} of it {was|used to be} {something else|waste} before", "it was made from {old bottles and cans|used things people threw away|recycled leftovers}", "it is {fully|one hundred percent|all} recycled",
         "it {keeps|kept} {rubbish out of landfill|a heap of waste out of the bin}", "it is {kind to|good for} the planet, {only reused material|all of it recycled}"),
     ("packing", "plastic"): (
         "it came {buried|wrapped|swimming} in {plastic|bubble wrap|foam}", "the {parcel|box} was full of {plastic|polystyrene|foam and plastic}", "{half a bin|a whole bag} of {plastic rubbish|bubble wrap} came with it", "I peeled off {layer after layer|metres} of {plastic|bubble wrap}",
         "they {use|used} {a lot of|loads of} plastic {for the packaging|to wrap it}", "the wrapping is {all plastic|plastic and foam}"),
     ("packing", "paper"): (
-        "it came in {plain|nothing but} {paper|cardboard}", "there {was not a scrap of|is no} plastic in the {parcel|box}", "the {wrapping|packaging} went {straight|right} into the paper {bin|recycling}", "it {arrived|came} in a simple {carton|cardboard box} {with some paper|without any plastic}",
-        "they pack it {plastic-free|in paper only|in brown paper}", "the {box|wrapping} is just {brown card|paper} and {a bit of string|paper tape}"),
+        "it came in {plain|nothing but} {paper|cardboard}", "the {parcel|box} was {plain cardboard|brown paper} {and string|through and through}", "the {wrapping|packaging} went {straight|right} into the paper {bin|recycling}", "it {arrived|came} in a simple {carton|cardboard box} {with some paper|and shredded paper}",
+        "they pack it {in kraft paper|in paper only|in brown paper}", "the {box|wrapping} is just {brown card|paper} and {a bit of string|paper tape}"),
     ("packing", "gift_box"): (
-        "it came {in a lovely box with a ribbon|beautifully gift-wrapped}", "I could {hand it over|give it away} {as it was|just as it came}, {ribbon and all|already wrapped}", "the box {with the bow|and ribbon} {is a present in itself|looks festive}", "it arrived {wrapped|boxed} like a {birthday|Christmas} present",
-        "no {extra |}gift wrap was needed, {the box has a ribbon|it was all done}", "{opening|unpacking} it {felt|was} like {Christmas|a birthday}, {bow included|with ribbon and box}"),
+        "it came {in a lovely box with a ribbon|beautifully gift-wrapped}", "I could {hand it over|give it away} {as it was|just as it came}, {ribbon and all|already wrapped}", "the box {with the bow|with the ribbon} {is a present in itself|looks festive}", "it arrived {wrapped|boxed} like a {birthday|Christmas} present",
+        "the {bow and gift paper|gift wrapping} came {ready-made|included}", "{opening|unpacking} it {felt|was} like {Christmas|a birthday}, {bow included|with ribbon and box}"),
     ("toughness", "delicate"): (
         "it {chips|scratches|gets marks} if you {look at it wrong|so much as touch it}", "it is {very|really|terribly} {fragile|delicate}", "one {careless move|knock} and it {is damaged|has a chip}", "you have to {handle it like a raw egg|be so careful with it}",
         "it {already has|got} {a chip|a scratch} after {a week|two days}", "I {tiptoe|am nervous} around it because it {breaks|marks} so easily"),
@@ -201,17 +205,17 @@ CLAUSES: dict[tuple[str, ...], tuple[str, ...]] = {
         "it {copes with|stands up to} {ordinary|normal|everyday} use", "it is {about as|as} {sturdy|robust} as {any other|the average one}", "it {holds up|wears} {like most others|about as expected}", "it {lasts|holds} if you treat it {normally|like anything else}",
         "it is {not indestructible but not fragile either|neither fragile nor unbreakable}", "everyday {use|wear} is {fine|no problem} but {I would not drop it|do not throw it about}"),
     ("toughness", "tough"): (
-        "it {fell|dropped} {off the table|on the tiles|down the stairs} and {nothing happened|there is not a scratch}", "it {is|seems} {indestructible|unbreakable|built like a tank}", "{not even my toddler|not even the dog|no child of ours} {can break it|managed to scratch it}",
-        "it takes {every knock|all kinds of abuse} {without a mark|and shrugs it off}", "{three drops|several falls} {have not|did not} {harmed|hurt|marked} it", "you {can|could} {drive over it|drop it} and it would {not|hardly} {show|care}"),
+        "it {fell|dropped} {off the table|on the tiles|down the stairs} and {survived|is as good as ever}", "it {is|seems} {indestructible|unbreakable|built like a tank}", "{not even my toddler|not even the dog|no child of ours} {can break it|managed to destroy it}",
+        "it takes {every knock|all kinds of abuse} {like a champion|and shrugs it off}", "it {survived|has survived} {three drops|several falls}", "you {can|could} {drive over it|drop it} and it would {not|hardly} {show|care}"),
     ("handling", "grip", "low"): (
-        "it {suits|fits|is made for} {small|little|slender} hands", "{big fingers|my husband's fingers} {do not fit|find no room}", "there is {only|just} room for {one|a single} finger", "{my|a} {small hand|child's hand} {closes|goes} {right |}around it", "the grip is {quite|rather|very} {slim|narrow}",
-        "{men|people} with {large|big} hands {will struggle|cannot hold it well}"),
+        "it {suits|fits|is made for} {petite|little|slender} {fingers|hands}", "{two fingers|a thumb and a finger} {fill it|are all that fits}", "there is {only|just} room for {one|a single} finger", "{my|a} {small hand|child's hand} {closes|goes} {right |}around it", "the grip is {quite|rather|very} {slim|narrow}",
+        "it is a {dainty|tiny|thin} thing to {hold|grip}"),
     ("handling", "grip", "middle"): (
         "it {holds|lies in the hand} like {any other|most of them}", "the grip is {of the usual size|quite standard}", "{holding it|the grip} is {nothing special|ordinary}, {neither big nor small|average in size}", "{everyone|most of us} in the family {can hold it|gets a normal hold}",
         "it fits an {average|ordinary} hand", "the grip is {neither slim nor wide|medium-sized}"),
     ("handling", "grip", "high"): (
         "{my huge hands fit|even big paws fit|my whole fist fits}", "there is {plenty of|lots of} room for {four fingers|a whole hand|big fingers}", "it is {made|right} for {people with|somebody with} big hands", "the grip is {really|extra} {wide|chunky|roomy}",
-        "{small hands|my daughter's little hands} cannot get around it", "you {grab|can grab} it with the {whole|entire} hand"),
+        "it is a {big|thick|fat} thing to {hold|grip}", "you {grab|can grab} it with the {whole|entire} hand"),
     ("handling", "seat", "low"): (
         "you sink {right |deep |}into it", "it is {as soft as butter|wonderfully soft|soft as a cloud}", "it gives way {like a marshmallow|the moment you lean on it}", "{it feels|leaning on it feels} {squishy|pillowy|fluffy}", "there is {no hardness|nothing hard} about it, {all soft|just softness}",
         "it is {more like|like} {sitting|resting} on a cloud"),
@@ -219,7 +223,7 @@ CLAUSES: dict[tuple[str, ...], tuple[str, ...]] = {
         "it is {neither hard nor soft|not too soft and not too hard}", "it {gives a little|yields a bit} and then {holds|supports} you", "the firmness is {right in the middle|average|medium}", "it is {half way|somewhere} between a {sofa and a bench|cloud and a board}",
         "the padding is {middling|moderate}, {a bit of give|some give}", "it {has some give|is softish} but {you do not sink in|keeps its shape}"),
     ("handling", "seat", "high"): (
-        "it is {hard|firm} {as a board|and does not give}", "{nothing sinks|you do not sink} in, it {holds|supports} {the back|you}", "it {keeps|holds} my back {upright|straight}", "it is {really|quite|properly} firm", "it {feels|is} like {sitting|leaning} on {a board|a gym mat}",
+        "it is {hard|firm} {as a board|and does not give}", "you do not sink in, it {holds|supports} {the back|you}", "it {keeps|holds} my back {upright|straight}", "it is {really|quite|properly} firm", "it {feels|is} like {sitting|leaning} on {a board|a gym mat}",
         "there is {hardly any|no} give {when you lean on it|to it}"),
     ("handling", "light", "low"): (
         "it gives {only|just} a {dim|faint|soft} glow", "it is {too dark to read by|not for reading}, {more|rather} of a mood light", "the light is {low and cosy|dim, like a candle}", "it {hardly|barely} lights up {the corner|the room}", "it glows {like a fireplace|like candlelight}, {very dim|never bright}",
@@ -231,7 +235,7 @@ CLAUSES: dict[tuple[str, ...], tuple[str, ...]] = {
         "it {lights up|floods} the {whole|entire} room", "it is {so bright|bright enough} that {I can read anywhere|you need no other lamp}", "it is {as bright as|like} {daylight|a stadium}", "it {shines|is} {really|extremely|awfully} bright", "I can {read|sew|thread a needle} {by it|under it} {at midnight|with ease}",
         "the light is {strong|powerful|glaring}"),
     ("handling", "sound", "low"): (
-        "{you|I} {can hardly|hardly|barely} hear it", "it {makes|gives} {almost no|hardly any|no} sound", "it is {quiet as a mouse|whisper quiet}", "{nobody|the baby} wakes up {from it|because of it}", "I {had to hold|hold} my ear {next|close} to it to hear {anything|something}",
+        "{you|I} {can hardly|hardly|barely} hear it", "it {makes|gives} {almost no|hardly any|no} sound", "it is {quiet as a mouse|whisper quiet}", "{nobody|no baby} wakes up {from it|because of it}", "I {had to hold|hold} my ear {next|close} to it to hear {anything|something}",
         "it is {so quiet|silent enough} that {I forget it is there|it can stay in the bedroom}"),
     ("handling", "sound", "middle"): (
         "it is {neither loud nor quiet|neither quiet nor loud}", "the volume is {average|medium|in the middle}", "you hear it {across the room but not next door|in the same room, no further}", "it is as loud as {somebody talking|a normal conversation}",
@@ -240,7 +244,7 @@ CLAUSES: dict[tuple[str, ...], tuple[str, ...]] = {
         "{the neighbours|people next door} can hear it", "it is {really|deafeningly|incredibly} loud", "you {can hear it|hear it} {through the whole house|in every room|out in the street}", "it {fills|shakes} the {whole house|hall|walls}", "it could wake {the dead|the whole street}",
         "it {makes|gives} {quite a racket|a mighty noise}"),
     ("handling", "assembly", "low"): (
-        "it came {in one piece|ready-made|fully built}", "there was nothing to {screw together|put together|build}", "I took it out of the box and {used it|there it stood}", "no {tools|screwdriver} {were|was} needed {at all|for anything}", "it was {ready|good to go} {at once|straight away|from the first minute}",
+        "it came {in one piece|ready-made|fully built}", "there was nothing to {screw together|put together|build}", "I took it out of the box and {used it|there it stood}", "{no tools were|no screwdriver was} needed {at all|for anything}", "it was {ready|good to go} {at once|straight away|from the first minute}",
         "it {is|was} already {assembled|built} {when it came|on arrival}"),
     ("handling", "assembly", "middle"): (
         "{three|four|a few} screws and it {stood|was done}", "it {took|needed} {ten minutes|a few minutes} with a screwdriver", "there {were only|are just} a couple of {screws|parts} to {fix|join}", "I had to {fix|screw on} {two parts|one part} {myself|first}, {ten minutes|a quick job}",
@@ -252,7 +256,7 @@ CLAUSES: dict[tuple[str, ...], tuple[str, ...]] = {
         "there is {soft felt|felt|a felt layer} {under the bottom|underneath}", "it {glides|slides} {softly|gently} {over the wood|on its felt}", "the bottom is {lined|covered} with {felt|soft felt} so {nothing gets scratched|the wood stays fine}", "it {leaves no|makes no} scratches thanks to the felt",
         "{someone glued|they glued} {felt|little felt pads} under it", "{my|the} {polished|good} table is safe {on account of|because of} the felt below"),
     ("handling", "stand", "middle"): (
-        "the {bottom|underside} is {bare|naked|left raw}", "there is {nothing|no felt and no rubber} {under it|underneath}", "I had to {put a coaster|lay a mat} under it", "it {needs|wants} a {coaster|mat} {below|underneath} as the bottom is bare", "they {left|have left} the underside without {pads|any padding}",
+        "the {bottom|underside} is {bare|naked|left raw}", "the {bare|naked} bottom {clatters|sits} on the {wood|table}", "I had to {put a coaster|lay a mat} under it", "it {needs|wants} a {coaster|mat} {below|underneath} as the bottom is bare", "they {left|have left} the underside {raw|bare and hard}",
         "without a {mat|coaster} the {bare|hard} bottom {sits right on the wood|touches the table}"),
     ("handling", "stand", "high"): (
         "it {grips|clings to} the {table|shelf} {like glue|and will not slide}", "it {does not|will not} {slip|budge} {thanks to the rubber|on its rubber foot}", "there is {rubber|a rubber ring} {under it|underneath} that {grips|holds}", "{the cat|a bump} cannot {push it off|shift it}, {rubber foot|it has rubber below}",
@@ -362,11 +366,11 @@ CLOSERS = {
         "{The|This} <n> {is a joy|makes me smile|has become a favourite|is staying|is perfect} {every day|in <place>|for us|for good}.",
         "{All|Every} {five|possible} stars from {me|us|<person>}.", "{I|We} {could not be|have rarely been} {happier|more content}{| with a <n>}."),
     4: ("{All in all|Overall|On the whole|In short} a {good|very decent|fine|lovely|solid} <n>{| for <place>}.", "{Happy|Content|Pleased} {with it|with the <n>|all round}{|, nearly perfect|, small things aside}.",
-        "{I|We} would {recommend|buy} {it|the <n>} {to|for} {a friend|<person>}.", "{Four|A good four} stars{| from <person>| from me}, {well earned|no regrets|would order again}.",
+        "{I|We} would {recommend {it|the <n>} to|buy {it|the <n>} for} {a friend|<person>}.", "{Four|A good four} stars{| from <person>| from me}, {well earned|no regrets|would order again}.",
         "{A good|A sound|A fine} {buy|choice|purchase}{| for <place>}."),
     3: ("{So|All in all|Overall} {mixed feelings|it is all right|neither here nor there|just okay}{| about this <n>| in <place>}.", "{It|The <n>} does {the job|what it should}, {no more|nothing beyond}{|, says <person>}.",
         "{Three|A middling three} stars{| from me| from <person>}, {no more|neither good nor bad}.", "{Not sure|Undecided} {whether I would buy it again|if I keep this <n>|about it, and so is <person>}."),
-    2: ("{Not|Hardly} the <n> {I|we} {hoped for|expected|wanted}{| for <place>}.", "{Would not|I will not} {buy|order} {it|this <n>} again.", "{I|We} expected {more|better}{| of a <n>}{| for <place>}.",
+    2: ("{Not|Hardly} the <n> {I|we} {wished for|expected|wanted}{| in <place>}.", "{Would not|I will not} {buy|order} {it|this <n>} again.", "{I|We} expected {more|better}{| of a <n>}{| for <place>}.",
         "{Two|Just two} stars{| from me| from <person>}, {sorry|that is all|more is not possible}."),
     1: ("{Sending it back|Going back|Returned it|It goes back} {tomorrow|this week|to the shop}{|, {sorry|never again}}.", "{The|This} <n> {was a mistake|is a disappointment|has no place in <place>}.", "{Keep away|Do not buy it|Save your money}{| unless <person> insists}.",
         "{One|A single} star{| from me| from <person>}{, sadly|, no more}.", "{I|We} {regret|very much regret} {buying it|this <n>|the order}."),
@@ -494,7 +498,7 @@ def _write_one(rng: np.random.Generator, item: Item, name: str) -> Copy:
 
 def write_reviews(world: World, items: tuple[Item, ...], people: People, rows: tuple[Row, ...], photos: dict[int, str],
                   contradictory: frozenset[int]) -> tuple[Review, ...]:  # fmt: skip
-    """One review a row. photos: row number -> customer photo; such reviews tell more read facts, among them one that
+    """One review a row. photos: row number -> customer photo; such reviews tell three read facts, nearly always one that
     tells the group's two specs apart. contradictory: rows whose words have the opposite tone of their stars.
     """
     pairs = {group.group_id: group for group in world.groups}
@@ -507,7 +511,7 @@ def write_reviews(world: World, items: tuple[Item, ...], people: People, rows: t
         tone = 6 - row.rating if number in contradictory else row.rating
         apart = axes_apart(pairs[item.group_id], by_id)
         read = _pick_read(rng, item, worths[row.user], user.share_look, tone, apart if number in photos else ())
-        seen = _pick_seen(rng, item, people.look_taste[row.user], user.share_look, tone)
+        seen = _pick_seen(rng, item, people.look_taste[row.user], user.share_look, tone)[: 1 if number in photos else 2]
         reviews.append(_compose(rng, item, read, seen, tone))
     return tuple(reviews)
 
@@ -523,7 +527,7 @@ def _feel(value: float, valence: int, tone: int) -> str:
     if tone >= 4:
         if value > 0.3:
             return "praise" if valence >= 0 else "mind"
-        return "mind" if value < -0.3 and valence <= 0 or valence < 0 else "note"
+        return "mind" if (value < -0.3 and valence <= 0) or valence < 0 else "note"
     if tone <= 2:
         if value < -0.3:
             return "blame" if valence <= 0 else "concede"
@@ -545,7 +549,7 @@ def _pick_read(rng: np.random.Generator, item: Item, worths: NDArray[np.float64]
     order = _order(rng, values, tone)
     amount = 1 + int(rng.random() < 1.1 - share_look) + int(rng.random() < 0.7 * (1 - share_look))
     if apart:
-        amount = max(amount, 2 + int(rng.random() < 0.6))
+        amount = 3
         if not any(axes[k] in apart for k in order[:amount]) and rng.random() < 0.8:
             order.insert(0, next(k for k in order if axes[k] in apart))
     facts = []

@@ -1,7 +1,7 @@
 """What the Studio shop sells: families, looks (seen), specs (read) and sibling groups of four items.
 
-In a group two looks (A, B) meet two specs (1, 2): A1 A2 B1 B2. A photo tells the look and never the spec, the words tell
-the spec and never the look, so the exact item is found only by who uses both.
+In a group two looks (A, B) meet two specs (1, 2): A1 A2 B1 B2. A photo tells the look and never the spec, the words
+tell the spec and never the look, so the exact item is found only by who uses both.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -67,7 +68,8 @@ def _family(name: str, shape: str, materials: str, tall: str, ornate: str, categ
             care: str, handling: str) -> Family:  # fmt: skip
     loads = [tuple(float(value) for value in text.split()) for text in (tall, ornate)]
     return Family(name=name, shape=tuple(shape.split()), materials=tuple(materials.split()), tall=loads[0],
-                  ornate=loads[1], category=category, price=price, care_class=care, handling_class=handling)  # fmt: skip
+                  ornate=loads[1], category=category, price=price, care_class=care,
+                  handling_class=handling)  # fmt: skip
 
 
 FAMILIES: tuple[Family, ...] = (
@@ -181,6 +183,7 @@ def contrast(one: str, other: str) -> float:
     return float(np.linalg.norm(rgb[0] - rgb[1]))
 
 
+@cache
 def impressions(look: Look) -> tuple[float, float]:
     """(tall, ornate), each about -1..1: the two things an eye says first about a silhouette."""
     family, centred = FAMILY[look.family], np.array(look.shape) * 2 - 1
@@ -227,7 +230,7 @@ def _mark_groups(seed: int, groups: list[tuple[str, str, tuple[str, ...], bool]]
 def _draw_looks(rng: np.random.Generator, family: Family, named: int) -> list[tuple[tuple[Look, Look], bool]]:
     """Five pairs of looks, no two of the family with the same colour and pattern.
 
-    Where the words name the colour both looks have it and differ in pattern and shape; elsewhere they differ in all three.
+    Where the words name the colour both looks have it and differ in pattern and shape; elsewhere in all three.
     """
     materials = shuffle(rng, list(family.materials))
     shapes: list[np.ndarray] = []
@@ -267,11 +270,11 @@ def _draw_shape(rng: np.random.Generator, others: list[np.ndarray], pair_of: int
 
 
 def _draw_specs(rng: np.random.Generator) -> tuple[dict[str, str], dict[str, str]]:
-    """Two specs that differ in six or seven of the nine axes, on some of them by one step only."""
-    first = {axis: choose(rng, levels) for axis, levels in AXES.items()}
-    moved = set(shuffle(rng, list(AXES))[: 6 + int(rng.random() * 2)])
-    second = {
-        axis: choose(rng, [level for level in levels if level != first[axis]]) if axis in moved else first[axis]
-        for axis, levels in AXES.items()
-    }
+    """Two specs that differ on eight of nine axes, mostly by both steps, so that nearly any fact tells them apart."""
+    draws = {axis: float(rng.random()) for axis in AXES}
+    first = {axis: AXES[axis][1 if draw < 0.25 else 0 if draw < 0.625 else 2] for axis, draw in draws.items()}
+    second = dict(first)
+    for axis in shuffle(rng, list(AXES))[:8]:
+        far = [level for level in (AXES[axis][0], AXES[axis][2]) if level != first[axis]]
+        second[axis] = choose(rng, far) if rng.random() < 0.8 or first[axis] == AXES[axis][1] else AXES[axis][1]
     return first, second
