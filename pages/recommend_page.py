@@ -8,10 +8,10 @@ from dataclasses import replace
 import streamlit as st
 
 from core.domain import Notice, Query, Recommendation
-from core.errors import FusescopeError, TextError
+from core.errors import FusescopeError, ModelError, TextError
 from core.figures import contributions_figure, word_of
 from pages.shared import parts, services, visit
-from pages.shared.theme import literal, square
+from pages.shared.theme import literal
 
 LIMITS = services.LIMITS
 log = logging.getLogger("fusescope.pages")
@@ -40,8 +40,9 @@ def draw_story(address: visit.Address) -> None:
         st.markdown(literal(story.steps[address.step - 1].look))
 
 
-def draw_inputs(kept: tuple[bytes, ...]) -> None:
+def draw_inputs() -> None:
     """Words, photos, options and the button; a press stores the query and opens it."""
+    kept = services.photos_of(visit.photos_from())
     text = st.text_area(
         "Words of a review",
         key=visit.TEXT,
@@ -72,13 +73,13 @@ def draw_inputs(kept: tuple[bytes, ...]) -> None:
                     "Remove", key="recommend_drop", icon=":material/close:", type="tertiary",
                     on_click=visit.drop_photos, help="The next question goes without the photos of this one.",
                 )  # fmt: skip
-    parts.message_cards(read.notices)
     pressed = st.button(
         "Recommend", key=visit.GO, type="primary", icon=":material/search:", shortcut="Ctrl+Enter", width="stretch"
     )
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         run, user = draw_options()
         st.button("Start afresh", key="recommend_afresh", type="tertiary", on_click=visit.start_afresh)
+    parts.message_cards(read.notices, narrow=True)
     if pressed:
         submit(text or "", shown, user, run)
 
@@ -86,6 +87,8 @@ def draw_inputs(kept: tuple[bytes, ...]) -> None:
 def draw_options() -> tuple[str, str | None]:
     """Run, known user, number of cards: behind one button, because the defaults are right for a first look."""
     runs = services.runs()
+    if not runs:
+        raise ModelError("E-MODEL-EMPTY", "no trained run is here; make one: python -m core train --catalogue NAME")
     names = [run.run for run in runs]
     with st.popover("Options", icon=":material/tune:"):
         if st.session_state.get(visit.RUN) not in names:
@@ -119,17 +122,13 @@ def submit(text: str, photos: tuple[bytes, ...], user: str | None, run: str) -> 
         except TextError as refused:
             text, notices = "", (Notice(code=refused.code, message=str(refused)),)
     if not text.strip() and not photos and not user:
-        parts.message_cards(notices)
-        if not notices:
-            parts.message_card(
-                Notice(code="E-TXT-EMPTY", message="nothing to go on yet; write a sentence, drop a photo or pick a "
-                       "known user, then press Recommend. (E-TXT-EMPTY)")
-            )  # fmt: skip
+        nothing = "nothing to go on yet; write a sentence, drop a photo or pick a known user, then press Recommend."
+        parts.message_cards(notices or (Notice(code="E-TXT-EMPTY", message=nothing),), narrow=True)
         return
     wait = visit.seconds_to_wait(LIMITS.heavy_actions_a_minute)
     if wait:
-        text = f"more than {LIMITS.heavy_actions_a_minute} questions in a minute; wait {wait:.0f} s. (E-RATE-LIMIT)"
-        parts.message_card(Notice(code="E-RATE-LIMIT", message=text))
+        told = f"more than {LIMITS.heavy_actions_a_minute} questions in a minute; wait {wait:.0f} s, then ask again."
+        parts.message_card(Notice(code="E-RATE-LIMIT", message=told), narrow=True)
         return
     try:
         asked = visit.Address(query=services.ask(text, photos[: LIMITS.query_photos], user, run))
@@ -139,6 +138,7 @@ def submit(text: str, photos: tuple[bytes, ...], user: str | None, run: str) -> 
     visit.open_query(asked, Query(), run, keep_inputs=True)
     visit.remember_notices(notices)
     visit.go_to(asked)
+    st.rerun()
 
 
 def draw_empty() -> None:
@@ -254,7 +254,7 @@ def draw_sliders(answer: Recommendation) -> dict[str, float]:
         key = visit.weight_key(player)
         st.session_state.setdefault(key, 1.0)
         weights[player] = column.slider(
-            f"{square(player)} Weight of the {word_of(player)}", 0.0, 1.0, step=0.05, key=key,
+            f"Weight of the {word_of(player)}", 0.0, 1.0, step=0.05, key=key,
             help="1 is the model as trained, 0 takes this modality away. In between: the expected score when it is "
             "present with this probability. The list re-ranks at once, nothing is computed anew.",
         )  # fmt: skip
@@ -355,12 +355,10 @@ if query and address.story:
     draw_story(address)
 asking, answering = st.columns([1, 3], gap="medium")
 with asking:
-    kept = tuple(part.content for part in query.of_modality("image")) if query and visit.keeps_photos() else ()
-    draw_inputs(kept)
-opened, _ = visit.address()
-if opened != address:  # the button was pressed in this very run and opened another query
-    address = opened
-    query, run = services.recall(address.query, address.story, address.step)
+    try:
+        draw_inputs()
+    except FusescopeError as missing:
+        parts.refusal(missing, title="Nothing can be asked")
 with answering:
     device = services.machine().device
     if query is None:

@@ -69,22 +69,23 @@ def story_ingredients(photos: Sequence[bytes], words: str) -> None:
                 st.markdown(f":gray[*“{literal(words)}”*]")
 
 
-def message_card(notice: Notice, *, refused: bool | None = None) -> None:
-    """One message of the reader, word for word: what was left out, or what a person should know."""
+def message_card(notice: Notice, *, refused: bool | None = None, narrow: bool = False) -> None:
+    """One message of a reader, word for word: what was left out, or what a person should know."""
     left_out = notice.code.startswith("E-") if refused is None else refused
-    with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
+    where = f"{notice.where}: " if notice.where and notice.where not in notice.message else ""
+    code = "" if notice.code in notice.message else f" ({notice.code})"
+    with st.container(border=True, horizontal=not narrow, vertical_alignment="center", gap="xsmall"):
         if left_out:
             st.badge("Left out", icon=":material/block:", color="red")
         else:
             st.badge("Note", icon=":material/info:", color="gray")
-        where = f"{notice.where}: " if notice.where and notice.where not in notice.message else ""
-        code = "" if notice.code in notice.message else f" ({notice.code})"
-        st.text(f"{where}{notice.message}{code}")
+        with st.container(width="stretch"):
+            st.markdown(f":small[{literal(where + notice.message + code)}]")
 
 
-def message_cards(notices: Sequence[Notice], *, refused: bool | None = None) -> None:
+def message_cards(notices: Sequence[Notice], *, refused: bool | None = None, narrow: bool = False) -> None:
     for notice in notices:
-        message_card(notice, refused=refused)
+        message_card(notice, refused=refused, narrow=narrow)
 
 
 def refusal(error: FusescopeError, *, title: str = "This cannot be answered") -> None:
@@ -115,10 +116,10 @@ def unlike_anything(distance: Distance) -> None:
         )
 
 
-def photo_strip(photos: Sequence[bytes], names: Sequence[str], width: int = 88) -> None:
-    """The photos of the query, small, in a row."""
-    if photos:
-        st.image(list(photos), width=width, alt=[f"Photo of your query: {name}" for name in names])
+def photo_strip(photos: Sequence[bytes], names: Sequence[str], width: int = 72) -> None:
+    """The photos of the query, small, one after another in the row they are drawn into."""
+    for photo, name in zip(photos, names, strict=True):
+        st.image(photo, width=width, alt=f"Photo of your query: {name}")
 
 
 def share_words(item: RankedItem, players: Sequence[Modality]) -> str:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from core.explain.compare import Standing
     from core.pipeline import Pipeline
     from core.workspace import Workspace
+    from pages.shared.visit import Address
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMITS = limits.LIMITS
@@ -239,6 +240,15 @@ def recall(query_id: str = "", story_id: str = "", step: int = 1) -> tuple[Query
     except (AddressError, UnknownNameError) as unknown:
         message = f'no query is stored under "{query_id[:80]}" here. Ask again below, or open a guided story.'
         raise AddressError("E-URL-ITEM", message) from unknown
+
+
+def photos_of(address: Address) -> tuple[bytes, ...]:
+    """The photos of the query behind an address; none where it is empty or leads nowhere any more."""
+    try:
+        query, _ = recall(address.query, address.story, address.step) if address else (Query(), "")
+    except FusescopeError:
+        return ()
+    return tuple(part.content for part in query.of_modality("image"))
 
 
 def story(story_id: str) -> Story:

@@ -77,7 +77,7 @@ def open_query(asked: Address, query: Query, run: str, *, view: str = "", keep_i
     if keep_inputs:
         return
     st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
-    st.session_state[_KEPT] = True
+    st.session_state[_KEPT] = [asked.query, asked.story, asked.step]
     st.session_state[_NOTICES] = []
     st.session_state[TEXT] = query.text
     st.session_state[USER] = query.user
@@ -107,14 +107,15 @@ def start_afresh() -> None:
     st.query_params.clear()
 
 
-def keeps_photos() -> bool:
-    """Whether the photos of the query shown belong to the next one too: it was opened, not asked, here."""
-    return bool(st.session_state.get(_KEPT))
+def photos_from() -> Address:
+    """The query whose photos belong to the next one too: the last that was opened by its address, not asked here."""
+    kept = st.session_state.get(_KEPT)
+    return Address(query=kept[0], story=kept[1], step=kept[2]) if kept else Address()
 
 
 def drop_photos() -> None:
-    """Callback: the next query goes without the photos of the one shown."""
-    st.session_state[_KEPT] = False
+    """Callback: the next query goes without the photos of the opened one."""
+    st.session_state.pop(_KEPT, None)
 
 
 def uploader_key() -> str:
