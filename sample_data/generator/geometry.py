@@ -2,8 +2,8 @@
 
 A product is a list of parts. It stands on z = 0, faces -y, and its largest extent is about one unit.
 UV coordinates count pattern periods, so that every surface pattern has the same size on every part.
-Slots name what a part is made of: `body` (material, colour and pattern of the look), `plain` (the same without the
-pattern), `trim` (the bare material), `accent` (second colour) and fixed ones: dark, wood, wax, white, cloth, cord, leaf.
+Slots name what a part is made of: `body` (material, colour and pattern of the look), `plain` (`body` without its
+pattern), `trim` and `leg` (the bare material), `accent` (second colour); all others are fixed, see surfaces.FIXED.
 """
 
 from __future__ import annotations
@@ -69,8 +69,9 @@ def smooth(points: Points, steps: int = 6) -> np.ndarray:
     return np.asarray(curve)
 
 
-def lathe(profile: Points, slot: str = "body", period: float = 0.13, around: int = 56, steps: int = 5,
-          flat: bool = False) -> Part:
+def lathe(
+    profile: Points, slot: str = "body", period: float = 0.13, around: int = 56, steps: int = 5, flat: bool = False
+) -> Part:
     """The solid of revolution of a profile of (radius, height) about the z axis.
 
     flat: level faces take their pattern from above, so that it does not converge in the middle of a table top.
@@ -80,7 +81,9 @@ def lathe(profile: Points, slot: str = "body", period: float = 0.13, around: int
     angle = np.linspace(0, 2 * np.pi, around + 1)
     ring = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     ring[-1] = ring[0]
-    grid = np.concatenate([curve[:, None, :1] * ring, np.broadcast_to(curve[:, None, 1:], (len(curve), around + 1, 1))], 2)
+    grid = np.concatenate(
+        [curve[:, None, :1] * ring, np.broadcast_to(curve[:, None, 1:], (len(curve), around + 1, 1))], 2
+    )
     arc = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))]) / period
     count = max(6, round(2 * np.pi * float(curve[:, 0].max()) * 0.9 / period))
     uv = np.stack(np.broadcast_arrays(angle[None] / (2 * np.pi) * count, arc[:, None]), axis=2)
@@ -129,8 +132,15 @@ def rounded_box(size: Sequence[float], radius: float, slot: str = "body", period
     return grid_part(patches, slot)
 
 
-def tube(points: Points, radius: float | tuple[float, float], slot: str = "body", sides: int = 14, steps: int = 6,
-         period: float = 0.13, curved: bool = True) -> Part:
+def tube(
+    points: Points,
+    radius: float | tuple[float, float],
+    slot: str = "body",
+    sides: int = 14,
+    steps: int = 6,
+    period: float = 0.13,
+    curved: bool = True,
+) -> Part:
     """A round bar along a curve; two radii taper it from start to end."""
     path = smooth(points, steps) if curved else np.asarray(points, float)
     start, end = radius if isinstance(radius, tuple) else (radius, radius)
@@ -161,7 +171,7 @@ def tube(points: Points, radius: float | tuple[float, float], slot: str = "body"
 
 def moved(part: Part, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Part:
     """The part shifted."""
-    return replace(part, vertices=part.vertices + [x, y, z])
+    return replace(part, vertices=part.vertices + np.array([x, y, z]))
 
 
 def turned(part: Part, axis: str, degrees: float) -> Part:

@@ -148,7 +148,9 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--only", help="render this family alone")
     parser.add_argument("--limit", type=int, help="stop after this many shots")
     parser.add_argument("--stride", type=int, default=1, help="every K-th shot")
-    parser.add_argument("--offset", type=int, default=0, help="first shot of the stride; lets K processes share the work")
+    parser.add_argument(
+        "--offset", type=int, default=0, help="first shot of the stride; lets K processes share the work"
+    )
     parser.add_argument("--threads", type=int, default=2, help="threads of Cycles")
     return parser.parse_args()
 
@@ -173,7 +175,12 @@ def main() -> int:
                 print(f"\n{shot['file']}: {error}", file=sys.stderr)
             spent = (time.monotonic() - start) / number
             left = spent * (len(waiting) - number) / 60
-            print(f"\r{number}/{len(waiting)}  {spent:.2f} s a shot  {left:.1f} min left ", end="", file=sys.stderr, flush=True)
+            print(
+                f"\r{number}/{len(waiting)}  {spent:.2f} s a shot  {left:.1f} min left ",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
     print(f"\ndone, {failed} failed", file=sys.stderr)
     return 1 if failed else 0
 

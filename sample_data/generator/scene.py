@@ -39,7 +39,9 @@ def add_mesh(name: str, parts: list[Part], materials: dict[str, Any], index: int
     mesh.polygons.foreach_set("loop_start", np.arange(0, faces.size, 4, dtype=np.int32))
     owner = np.concatenate([np.full(len(part.faces), slots.index(part.slot), np.int32) for part in parts])
     mesh.polygons.foreach_set("material_index", owner)
-    mesh.uv_layers.new(name="UVMap").uv.foreach_set("vector", np.concatenate([p.uv for p in parts]).astype(np.float32).ravel())
+    mesh.uv_layers.new(name="UVMap").uv.foreach_set(
+        "vector", np.concatenate([p.uv for p in parts]).astype(np.float32).ravel()
+    )
     mesh.update(calc_edges=True)
     mesh.shade_smooth()
     mesh.set_sharp_from_angle(angle=np.radians(40))
@@ -63,8 +65,13 @@ def add_sheet(name: str, points: np.ndarray, material: Any) -> Any:
     return add_mesh(name, [grid_part([(points, points[..., :2])], "sheet")], {"sheet": material})
 
 
-def add_light(place: tuple[float, float, float], size: float, power: float, colour: tuple[float, float, float] = (1, 1, 1),
-              target: tuple[float, float, float] = (0, 0, 0.4)) -> None:
+def add_light(
+    place: tuple[float, float, float],
+    size: float,
+    power: float,
+    colour: tuple[float, float, float] = (1, 1, 1),
+    target: tuple[float, float, float] = (0, 0, 0.4),
+) -> None:
     """A square softbox aimed at the target; power in watts."""
     light = bpy.data.lights.new("light", "AREA")
     light.size, light.energy, light.color = size, power, colour
@@ -119,7 +126,7 @@ def project(camera: Any, points: np.ndarray) -> np.ndarray:
 
 def silhouette_area(flat: list[np.ndarray], faces: list[np.ndarray], lens: float, shift: np.ndarray) -> float:
     """Share of the picture's area that the projected faces cover."""
-    side = 192
+    side = 448  # fine enough that the outline pixels drawn twice do not count
     picture = Image.new("1", (side, side))
     draw = ImageDraw.Draw(picture)
     for points, quads in zip(flat, faces, strict=True):
@@ -129,9 +136,15 @@ def silhouette_area(flat: list[np.ndarray], faces: list[np.ndarray], lens: float
     return float(np.asarray(picture).mean())
 
 
-def frame_product(camera: Any, parts: list[Part], matrix: Matrix, centre: tuple[float, float], extent: float | None,
-                  fill: float | None) -> None:
-    """Chooses lens and shift so that the product fills `extent` of the width, or `fill` of the area, around `centre`."""
+def frame_product(
+    camera: Any,
+    parts: list[Part],
+    matrix: Matrix,
+    centre: tuple[float, float],
+    extent: float | None,
+    fill: float | None,
+) -> None:
+    """Chooses lens and shift so that the product fills `extent` of the width or `fill` of the area around `centre`."""
     turn = np.array(matrix)
     shown = [part for part in parts if part.framed]
     flat = [project(camera, part.vertices @ turn[:3, :3].T + turn[:3, 3]) for part in shown]
@@ -163,7 +176,9 @@ def stage_studio(look: dict[str, Any], view: int, rng: np.random.Generator) -> N
     product.location.z = hang(look)
     product.rotation_euler.z = np.radians(rng.uniform(-4, 4))
     bow = np.linspace(0, np.pi / 2, 9)
-    path = np.array([(-7.0, 0.0), (2.2, 0.0), *[(2.2 + 1.6 * np.sin(a), 1.6 - 1.6 * np.cos(a)) for a in bow], (3.8, 7.0)])
+    path = np.array(
+        [(-7.0, 0.0), (2.2, 0.0), *[(2.2 + 1.6 * np.sin(a), 1.6 - 1.6 * np.cos(a)) for a in bow], (3.8, 7.0)]
+    )
     across = np.linspace(-9, 9, 3)
     points = np.stack([np.stack([np.full(len(path), x), path[:, 0], path[:, 1]], 1) for x in across], 1)
     warm = rng.uniform(-0.012, 0.012)
@@ -209,7 +224,9 @@ def stage_customer(shot: dict[str, Any], rng: np.random.Generator) -> None:
     frame_product(camera, parts, product.matrix_world, centre, None, shot["fill"])
 
 
-def add_neighbour(look: dict[str, Any], product: list[Part], right: Vector, side: int, rng: np.random.Generator) -> None:
+def add_neighbour(
+    look: dict[str, Any], product: list[Part], right: Vector, side: int, rng: np.random.Generator
+) -> None:
     """The distractor, beside the product and a little before or behind it."""
     thing, parts = add_product(look, 0)
     width = [max(float(np.hypot(*p.vertices[:, :2].T).max()) for p in group if p.framed) for group in (product, parts)]
@@ -238,7 +255,12 @@ def add_room(surface: str, rng: np.random.Generator) -> None:
         return
     add_sheet("wall", wall, wall_material(WALLS[int(rng.integers(len(WALLS)))]))
     if surface in ("rug", "concrete"):
-        board = np.array([[(-12.0, depth - 0.03, 0.0), (12.0, depth - 0.03, 0.0)], [(-12.0, depth - 0.03, 0.16), (12.0, depth - 0.03, 0.16)]])
+        board = np.array(
+            [
+                [(-12.0, depth - 0.03, 0.0), (12.0, depth - 0.03, 0.0)],
+                [(-12.0, depth - 0.03, 0.16), (12.0, depth - 0.03, 0.16)],
+            ]
+        )
         add_sheet("skirting", board, flat_material("#E9E7E2", {"Roughness": 0.5}))
 
 
@@ -255,8 +277,12 @@ def add_grass(rng: np.random.Generator, count: int = 9000) -> None:
     angle, height = rng.uniform(0, 2 * np.pi, count), rng.uniform(0.03, 0.085, count)
     lean, across = np.stack([np.cos(angle), np.sin(angle)], 1), np.stack([-np.sin(angle), np.cos(angle)], 1) * 0.006
     foot, tip = np.zeros((count, 1)), height[:, None]
-    corners = [np.hstack([place - across, foot]), np.hstack([place + across, foot]),
-               np.hstack([place + across * 0.2 + lean * tip * 0.6, tip]), np.hstack([place - across * 0.2 + lean * tip * 0.6, tip])]
+    corners = [
+        np.hstack([place - across, foot]),
+        np.hstack([place + across, foot]),
+        np.hstack([place + across * 0.2 + lean * tip * 0.6, tip]),
+        np.hstack([place - across * 0.2 + lean * tip * 0.6, tip]),
+    ]
     vertices = np.stack(corners, 1).reshape(-1, 3)
     faces = np.arange(count * 4).reshape(-1, 4)
     part = Part(vertices=vertices, faces=faces, uv=np.zeros((count, 4, 2)), slot="blade")
@@ -266,7 +292,9 @@ def add_grass(rng: np.random.Generator, count: int = 9000) -> None:
 def light_room(surface: str | None, rng: np.random.Generator) -> None:
     """Window light from one side, or the sun outdoors; warm or cool."""
     heat = rng.uniform(-1, 1)
-    colour = (1.0, 0.965 - 0.05 * max(heat, 0), 0.93 - 0.13 * max(heat, 0)) if heat > 0 else (0.95 + 0.05 * heat, 0.98, 1.0)
+    colour = (
+        (1.0, 0.965 - 0.05 * max(heat, 0), 0.93 - 0.13 * max(heat, 0)) if heat > 0 else (0.95 + 0.05 * heat, 0.98, 1.0)
+    )
     bearing = np.radians(rng.uniform(-80, 80))
     place = (3.0 * float(np.sin(bearing)), -3.0 * float(np.cos(bearing)) * 0.8, float(rng.uniform(1.6, 3.2)))
     sunny = surface in ("grass", "concrete") or rng.random() < 0.25

@@ -1,4 +1,4 @@
-"""Cycles materials: nine product materials in twelve colours with five patterns, and the surfaces of customer photos."""
+"""Cycles materials: nine product materials, twelve colours, five patterns, and the surfaces of customer photos."""
 
 from __future__ import annotations
 
@@ -169,8 +169,11 @@ def body_material(look: dict[str, Any], patterned: bool, axis: int = 2) -> Any:
     normal = None
     if material in ("oak", "walnut"):
         lines = grain(graph, axis)
-        deep = linear("#2B1B12" if material == "walnut" else "#B88A55")
-        shade = graph.blend(0.62 if material == "walnut" else 0.66, deep, colour)
+        # Dark stains hide the wood, otherwise black and navy would read as brown.
+        dark_stain = look["colour"] in ("black", "navy")
+        keep = 0.9 if dark_stain else 0.74
+        deep = linear("#2B1B12" if material == "walnut" else "#6B5A48" if dark_stain else "#B88A55")
+        shade = graph.blend(keep, deep, colour)
         colour = graph.blend(graph.math("MULTIPLY", lines, 0.75), colour, shade)
         normal = graph.bump(lines, 0.12)
     elif material == "stone":
@@ -178,10 +181,19 @@ def body_material(look: dict[str, Any], patterned: bool, axis: int = 2) -> Any:
         colour = graph.blend(graph.math("MULTIPLY", veins, 0.55), colour, linear("#8D8A84"), "OVERLAY")
         normal = graph.bump(graph.noise(graph.coordinates((1, 1, 1)), 40.0), 0.25)
     elif material == "fabric":
-        weave = graph.node("TexWave", {"bands_direction": "DIAGONAL"}, Vector=graph.coordinates((1, 1, 1)), Scale=26.0, Distortion=4.0,
-                           Detail=2.0, Detail_Scale=6.0)
+        weave = graph.node(
+            "TexWave",
+            {"bands_direction": "DIAGONAL"},
+            Vector=graph.coordinates((1, 1, 1)),
+            Scale=26.0,
+            Distortion=4.0,
+            Detail=2.0,
+            Detail_Scale=6.0,
+        )
         thread = graph.noise(graph.coordinates((1, 1, 1)), 90.0, 2.0)
-        colour = graph.blend(0.35, colour, graph.node("CombineColor", None, Red=thread, Green=thread, Blue=thread), "SOFT_LIGHT")
+        colour = graph.blend(
+            0.35, colour, graph.node("CombineColor", None, Red=thread, Green=thread, Blue=thread), "SOFT_LIGHT"
+        )
         normal = graph.bump(graph.math("ADD", weave, thread), 0.35)
     elif material in ("steel", "brass"):
         brushed = graph.noise(graph.coordinates((2, 2, 90)), 2.0, 3.0)
@@ -196,13 +208,13 @@ def body_material(look: dict[str, Any], patterned: bool, axis: int = 2) -> Any:
 
 def finish_glass(graph: Graph, colour: Any, inputs: dict[str, float]) -> Any:
     """Tinted glass: half clear sheet, half pigment, so that light passes and the named colour stays readable."""
-    bright = graph.blend(0.25, colour, (1.0, 1.0, 1.0, 1.0))
+    bright = graph.blend(0.06, colour, (1.0, 1.0, 1.0, 1.0))
     clear = graph.node("BsdfTransparent", None, Color=bright)
     wired = {key.replace(" ", "_"): value for key, value in inputs.items()}
     painted = graph.node("BsdfPrincipled", None, Base_Color=colour, **wired)
     edge = graph.node("LayerWeight", None, 1, Blend=0.35)
     share = graph.ramp(edge, 0.0, 0.75)
-    amount = graph.math("ADD", graph.math("MULTIPLY", share, 0.5), 0.42)
+    amount = graph.math("ADD", graph.math("MULTIPLY", share, 0.33), 0.66)
     return graph.close(graph.node("MixShader", None, _0=amount, _1=clear, _2=painted))
 
 
@@ -241,8 +253,18 @@ def slot_material(slot: str, look: dict[str, Any]) -> Any:
 
 def planks(graph: Graph, light: str, dark: str, width: float) -> Any:
     """Boards with grain and joints."""
-    board = graph.node("TexBrick", {"offset": 0.37}, Vector=graph.coordinates((1, 1, 1)), Scale=1.0, Mortar_Size=0.006,
-                       Brick_Width=width * 7, Row_Height=width, Color1=linear(light), Color2=linear(light, 0.8), Mortar=linear(dark, 0.5))
+    board = graph.node(
+        "TexBrick",
+        {"offset": 0.37},
+        Vector=graph.coordinates((1, 1, 1)),
+        Scale=1.0,
+        Mortar_Size=0.006,
+        Brick_Width=width * 7,
+        Row_Height=width,
+        Color1=linear(light),
+        Color2=linear(light, 0.8),
+        Mortar=linear(dark, 0.5),
+    )
     return graph.blend(graph.math("MULTIPLY", grain(graph, 0), 0.6), board, linear(dark))
 
 
@@ -307,13 +329,31 @@ def rug(graph: Graph) -> Any:
 
 
 def kitchen_tile(graph: Graph) -> Any:
-    tile = graph.node("TexBrick", {"offset": 0.0}, Vector=graph.coordinates((1, 1, 1)), Scale=1.0, Mortar_Size=0.018, Brick_Width=0.62,
-                      Row_Height=0.62, Color1=linear("#C9D3D1"), Color2=linear("#BCC9C8"), Mortar=linear("#8E8C86"))
+    tile = graph.node(
+        "TexBrick",
+        {"offset": 0.0},
+        Vector=graph.coordinates((1, 1, 1)),
+        Scale=1.0,
+        Mortar_Size=0.018,
+        Brick_Width=0.62,
+        Row_Height=0.62,
+        Color1=linear("#C9D3D1"),
+        Color2=linear("#BCC9C8"),
+        Mortar=linear("#8E8C86"),
+    )
     return graph.finish(tile, {"Roughness": 0.14})
 
 
-SURFACES = {"table_oak": table_oak, "linen": linen, "marble": marble, "concrete": concrete, "grass": grass,
-            "shelf_white": shelf_white, "rug": rug, "kitchen_tile": kitchen_tile}
+SURFACES = {
+    "table_oak": table_oak,
+    "linen": linen,
+    "marble": marble,
+    "concrete": concrete,
+    "grass": grass,
+    "shelf_white": shelf_white,
+    "rug": rug,
+    "kitchen_tile": kitchen_tile,
+}
 
 
 def wall_material(code: str) -> Any:
