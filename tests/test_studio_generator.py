@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,8 @@ def test_reviews_tell_only_what_is_true_of_their_item(studio: Studio) -> None:
     for row, review in zip(studio.rows, studio.reviews, strict=True):
         spec = studio.items[row.item].spec
         assert all(spec[axis] == level for axis, level in (fact.split(":") for fact in review.read))
+        if "warranty:two_years" in review.read:
+            assert re.search(r"two years|24 months|twenty-four months", review.text)
 
 
 def test_a_wrong_photo_shows_another_family_and_a_dead_path_is_never_rendered(studio: Studio) -> None:
