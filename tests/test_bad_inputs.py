@@ -19,6 +19,7 @@ from core.catalog.photos import encode_photo, read_image, read_image_safely, rea
 from core.catalog.words import clean_text
 from core.errors import FusescopeError, PhotoError, TextError
 
+pytestmark = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # our own check refuses those
 TOOL = Path(__file__).resolve().parents[2] / "shared" / "tools" / "make_bad_inputs.py"
 if not TOOL.is_file():
     pytest.skip("the corpus generator ../shared/tools/make_bad_inputs.py is not there", allow_module_level=True)

@@ -101,6 +101,21 @@ def test_a_path_out_of_the_folder_is_never_opened(tmp_path, path, monkeypatch):
     assert codes(report.refused) == [("E-ROW-PATH", 1, 2, "image")] and not opened
 
 
+def test_a_path_that_goes_up_and_down_again_is_refused_too(tmp_path):
+    photo(tmp_path / "photos/a.png")
+    write(tmp_path, items="item_id,title\na,Lamp\n", photos="image,item_id\nx/../photos/a.png,a\nphotos/a.png,a\n")
+    _, report = read_folder(tmp_path, "shop")
+    assert codes(report.refused) == [("E-ROW-PATH", 1, 2, "image")] and report.media == {"image": 1}
+    assert [view.image for view in read_photos(tmp_path)] == ["photos/a.png"]
+
+
+def test_numbers_in_json_lines_keep_their_spelling(tmp_path):
+    (tmp_path / "items.jsonl").write_text('{"item_id": -0, "price": 4.50}\n{"item_id": 1e5, "x": true, "y": null}\n')
+    catalogue, _ = read_folder(tmp_path, "shop")
+    assert [(item.item_id, item.price) for item in catalogue.items] == [("-0", 4.5), ("1e5", None)]
+    assert catalogue.items[1].attributes == {"x": "true", "y": ""}
+
+
 def test_a_link_that_leaves_the_folder_is_not_followed(tmp_path):
     photo(tmp_path / "outside.png")
     inside = tmp_path / "shop"

@@ -4,6 +4,7 @@ import io
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -85,7 +86,10 @@ def test_a_strip_of_20_to_1_is_the_longest(size):
 def test_a_jpeg_may_have_more_pixels_than_a_png():
     assert LIMITS.jpeg_pixels > LIMITS.photo_pixels
     assert refusal(encoded(Image.new("1", (5001, 5000)), "PNG"), "a.png").code == "E-IMG-PIXELS"
-    assert read_image(encoded(picture(5001, 5000, "L")), "a.jpg")[0].size == (1024, 1023)  # 1024 * 5000 / 5001 is 1023.8; drafting to an eighth rounds down
+    assert read_image(encoded(picture(5001, 5000, "L")), "a.jpg")[0].size == (
+        1024,
+        1023,
+    )  # 1024 * 5000 / 5001 is 1023.8; drafting to an eighth rounds down
 
 
 def test_a_message_says_what_came_what_was_expected_and_what_to_do():
@@ -160,8 +164,11 @@ def test_a_worker_that_hangs_is_stopped_in_time(monkeypatch):
     pool = photo_workers.Pool(size=1, seconds=0.3)
     with monkeypatch.context() as patched:
         worker_that(patched, "w._answer_for = lambda data, name: time.sleep(60)")
-        with pytest.raises(PhotoError, match=r"E-WORKER-TIME"):
+        start = time.perf_counter()
+        with pytest.raises(PhotoError, match=r"not read after 0.3 s; .*E-WORKER-TIME"):
             pool.read(encoded(picture()), "a.jpg")
+        worker_started = 2.0  # at most: a Python and Pillow
+        assert time.perf_counter() - start < 0.3 + worker_started
     pool.close()
 
 

@@ -145,8 +145,8 @@ def _check_entry(name: str, entry: zipfile.ZipInfo) -> None:
         raise _refused("METHOD", name, f'"{shown}" is packed by method {entry.compress_type}', "stored or deflated was",
                        "Pack it as an ordinary zip.")  # fmt: skip
     if entry.file_size > max(LIMITS.zip_ratio_from_bytes, LIMITS.zip_ratio * entry.compress_size):
-        raise _refused("BOMB", name, f'"{shown}" unpacks from {shown_bytes(entry.compress_size)} to '
-                       f"{shown_bytes(entry.file_size)}", f"at most {LIMITS.zip_ratio} to 1 were", "Leave it out.")  # fmt: skip
+        came = f'"{shown}" unpacks from {shown_bytes(entry.compress_size)} to {shown_bytes(entry.file_size)}'
+        raise _refused("BOMB", name, came, f"at most {LIMITS.zip_ratio} to 1 were", "Leave it out.")
 
 
 def _check_one_table(name: str, files: list[zipfile.ZipInfo]) -> None:
@@ -164,8 +164,8 @@ def _check_one_table(name: str, files: list[zipfile.ZipInfo]) -> None:
 def _entry_fault(entry: zipfile.ZipInfo) -> tuple[str, str, str] | None:
     """Why one entry is left out while the rest is kept."""
     if len(entry.filename.encode("utf-8", "surrogatepass")) > LIMITS.zip_name_bytes or path_fault(entry.filename):
-        return "E-ZIP-NAME", f"has a name of over {LIMITS.zip_name_bytes} bytes or with control characters", (
-            "shorten it. The file was skipped.")  # fmt: skip
+        reason = f"has a name of over {LIMITS.zip_name_bytes} bytes or with control characters"
+        return "E-ZIP-NAME", reason, "shorten it. The file was skipped."
     if entry.filename.lower().endswith(_ARCHIVES):
         return "E-ZIP-NEST", "is an archive in the archive", "unpack it first. The file was skipped."
     return None

@@ -7,6 +7,7 @@ Nothing here interprets markup in a query: what a person types stays literal.
 from __future__ import annotations
 
 import html
+import re
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
@@ -27,11 +28,15 @@ _UNSEEN = regex.compile(
     "[\u00ad\u180e\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff]"
     "|(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0000-\U000e007f]+"  # tag letters belong in flags only
 )
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_MAY_BE_GARBLED = re.compile("[\u00c2\u00c3]|[^\x00-\x7f]{2}")  # bytes of one UTF-8 letter stand side by side
+_PLAIN = re.compile("[\t\n\x20-\x7e\u00a0-\u00ac\u00ae-\u02ff]*")  # Latin letters as they should be: nothing to do
 _MARKS = regex.compile(rf"(\p{{M}}{{{LIMITS.text_marks}}})\p{{M}}+")
 _BLANK = regex.compile(r"[\s\p{Cf}\p{M}\u115f\u1160\u2800\u3164\uffa0]*")
 _GRAPHEME = regex.compile(r"\X")
 _SPACES = regex.compile(r"[ \t\u00a0]{2,}")
 
+_MAY_BE_PERSONAL = re.compile("@|[0-9][^A-Za-z]*[0-9]")
 _MAIL = regex.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,8}\p{L}{2,24}(?![\w-])")
 _IBAN = regex.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]){11,30}(?![A-Za-z0-9])")
 _CARD = regex.compile(r"(?<![\d.,-])[3-6]\d(?:[ -]?\d){12,17}(?![\d-])")
@@ -137,7 +142,7 @@ def clean_fragment(raw: str, *, personal: bool = True) -> tuple[str, Counter[str
 
 def mask_personal(text: str) -> tuple[str, int]:
     """`text` with [mail], [IBAN], [card] and [phone] in place of addresses and numbers, and how many there were."""
-    if not any(letter.isdigit() for letter in text) and "@" not in text:
+    if not _MAY_BE_PERSONAL.search(text):
         return text, 0
     masked = 0
 
@@ -203,14 +208,12 @@ def _cleaned(raw: str, *, personal: bool) -> Cleaned:
     text = done.text
     if not text.isascii():
         text = _repaired(text, done.steps)
+    if not _PLAIN.fullmatch(text):
         text = _LINE_BREAKS.sub("\n", text)
         text = _dropped(text, done.steps, _TERMINAL, _CONTROLS, _TURNING, _UNSEEN)
         text, cut = _MARKS.subn(r"\1", text)
         done.steps["N-TXT-CLEAN"] += cut
         text = unicodedata.normalize("NFC", text)
-    elif not text.isprintable():
-        text = _LINE_BREAKS.sub("\n", text)
-        text = _dropped(text, done.steps, _TERMINAL, _CONTROLS)
     if personal:
         text, done.steps["N-TXT-PII"] = mask_personal(text)
     done.text = text
@@ -219,15 +222,16 @@ def _cleaned(raw: str, *, personal: bool) -> Cleaned:
 
 def _repaired(text: str, steps: Counter[str]) -> str:
     """Lone surrogates become U+FFFD, pairs one character; then mojibake, line by line, is turned back."""
-    if any("\ud800" <= letter <= "\udfff" for letter in text):
+    if _SURROGATE.search(text):
         joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         steps["N-TXT-CLEAN"] += max(1, joined.count("\ufffd") - text.count("\ufffd"))
         text = joined
-    from ftfy import TextFixerConfig, fix_encoding  # some 50 ms to import, and only texts beyond ASCII need it
+    if not _MAY_BE_GARBLED.search(text):
+        return text
+    from ftfy import fix_encoding  # some 50 ms to import, and few texts need it
 
-    plain = TextFixerConfig(fix_c1_controls=False)
     lines = text.split("\n")
-    fixed = [line if line.isascii() else fix_encoding(line, plain) for line in lines]
+    fixed = [fix_encoding(line) if _MAY_BE_GARBLED.search(line) else line for line in lines]
     # a repair shortens; a line of equal length only had control characters read as Windows-1252: those are dropped
     fixed = [became if len(became) < len(came) else came for came, became in zip(lines, fixed, strict=True)]
     steps["N-TXT-FIXED"] += sum(came != became for came, became in zip(lines, fixed, strict=True))
