@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.errors import FusescopeError
 from pages.shared import parts, services, visit
-from pages.shared.theme import literal
+from pages.shared.theme import leading, literal
 
 st.title("See what a recommendation is made of")
 st.markdown(
@@ -28,7 +28,7 @@ for place, story in zip(st.columns(max(len(stories), 1), border=True), stories, 
             parts.story_ingredients(services.story_photos(story.catalogue, tuple(photos)), words)
             st.markdown(f"**{literal(story.title)}**  \n{literal(story.lead)}")
         if st.button(
-            "Open this story", key=f"home_story_{story.story_id}", icon=":material/play_arrow:", type="primary"
+            "Open this story", key=f"home_story_{story.story_id}", icon=":material/play_arrow:", type=leading()
         ):
             address = visit.Address(story=story.story_id)
             st.switch_page("pages/recommend_page.py", query_params=address.as_parameters())

@@ -11,7 +11,7 @@ from core.domain import Notice, Query, Recommendation
 from core.errors import FusescopeError, ModelError, TextError
 from core.figures import contributions_figure, word_of
 from pages.shared import parts, services, visit
-from pages.shared.theme import literal
+from pages.shared.theme import leading, literal
 
 LIMITS = services.LIMITS
 log = logging.getLogger("fusescope.pages")
@@ -74,7 +74,7 @@ def draw_inputs() -> None:
                     on_click=visit.drop_photos, help="The next question goes without the photos of this one.",
                 )  # fmt: skip
     pressed = st.button(
-        "Recommend", key=visit.GO, type="primary", icon=":material/search:", shortcut="Ctrl+Enter", width="stretch"
+        "Recommend", key=visit.GO, type=leading(), icon=":material/search:", shortcut="Ctrl+Enter", width="stretch"
     )
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         run, user = draw_options()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import streamlit as st
+
 from core.domain import Modality
 from core.figures import word_of
 
@@ -13,6 +17,11 @@ ICON: dict[Modality, str] = {
     "audio": ":material/graphic_eq:",
     "video": ":material/movie:",
 }
+
+
+def leading() -> Literal["primary", "secondary"]:
+    """The main button of a page: filled on light; outlined on dark, where no blue carries both page and label."""
+    return "secondary" if st.context.theme.type == "dark" else "primary"
 
 
 def literal(text: str) -> str:
