@@ -34,7 +34,8 @@ def take() -> list[Path]:
         chromium = shutil.which("chromium") or shutil.which("google-chrome")
         browser = driver.chromium.launch(executable_path=chromium, args=FLAGS)
         port = free_port()
-        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true", f"--server.port={port}"]
+        options = ["--server.headless=true", f"--server.port={port}"]
+        command = [sys.executable, "-m", "streamlit", "run", "app.py", *options]
         for address in serve(command, port, Path(home), browser):
             for page, (path, landmark) in PAGES.items():
                 for size, (width, height) in SIZES.items():
