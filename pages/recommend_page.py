@@ -181,7 +181,8 @@ def draw_query(query: Query, run: str, address: visit.Address) -> str:
 def draw_answer(answer: Recommendation, address: visit.Address) -> None:
     """Everything below the question."""
     shop = services.shop(answer.catalogue)
-    parts.message_cards((*visit.notices(), *answer.notices))
+    told = {(notice.code, notice.message): notice for notice in (*visit.notices(), *answer.notices)}
+    parts.message_cards(tuple(told.values()))
     if answer.distance and answer.distance.unlike_anything:
         parts.unlike_anything(answer.distance)
     draw_results(answer, shop, address)
@@ -268,9 +269,8 @@ def draw_sliders(answer: Recommendation) -> dict[str, float]:
 def draw_cards(answer: Recommendation, shop: services.Shop) -> None:
     """The products, best first."""
     if answer.players and answer.items:
-        st.markdown(
-            f"{parts.bars_line(answer.players)}  \n{parts.gates_line(answer.items[0], answer.players)}",
-        )  # fmt: skip
+        gates = parts.gates_line(answer.items[0], answer.players) if answer.scope == "query" else ""
+        st.markdown("  \n".join(filter(None, [parts.bars_line(answer), gates])))
     grid = st.grid(4, min_column_width=150, gap="small", border=True)
     for item in answer.items:
         with grid.cell(), st.container(gap="xsmall"):

@@ -161,10 +161,11 @@ def picture_alt(title: str, picture: bytes | None) -> str:
     return f"Photo of the product {title}" if picture else f"The product {title} has no photo"
 
 
-def bars_line(players: Sequence[Modality]) -> str:
-    """What the bars of the cards are, as Markdown."""
-    legend = " · ".join(named(player) for player in players)
-    return f":small[:gray[Bars, the measured contributions to each score:] {legend} :gray[· hatched: pulls it down]]"
+def bars_line(answer: Recommendation) -> str:
+    """What the bars of the cards are, as Markdown: contributions of the query's parts, or of the products' own."""
+    legend = " · ".join(named(player) for player in answer.players)
+    whose = "" if answer.scope == "query" else " of each product's own"
+    return f":small[:gray[Bars, the measured contributions{whose}:] {legend} :gray[· hatched: pulls the score down]]"
 
 
 def gates_line(item: RankedItem, players: Sequence[Modality]) -> str:
