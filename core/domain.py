@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -149,6 +149,9 @@ class Encoded:
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+    def to(self, device: str) -> Encoded:
+        return Encoded(**{one.name: getattr(self, one.name).to(device) for one in fields(self)})
 
 
 @dataclass(frozen=True, kw_only=True)

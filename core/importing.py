@@ -148,7 +148,7 @@ def _stored_media(
 
 
 def _encoded(workspace: Workspace, catalogue: Catalogue, tell: OnStep) -> int:
-    from core.encode import encode_catalogue
+    from core.features import encode_catalogue
 
     return encode_catalogue(catalogue, workspace.vectors, tell)
 

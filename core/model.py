@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 import torch
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from core.align import build_aligner
@@ -39,6 +41,26 @@ class Model(nn.Module):
     def forward(self, standardised: Mapping[Modality, Encoded]) -> Tensor:
         """Standardised media of B things -> (B, D)."""
         return self.fuse(self.align(standardised)).vector
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coalitions:
+    """Things under every subset of M modalities, in binary order: vectors (2^M, N, D) or (2^M, D), gates (..., M)."""
+
+    vectors: Tensor
+    gates: Tensor
+
+    def to_bytes(self) -> bytes:
+        """As safetensors, float16."""
+        return save({"vectors": self.vectors.half().cpu().contiguous(), "gates": self.gates.half().cpu().contiguous()})
+
+
+def switch_off(encoded: Mapping[Modality, Encoded], off: Collection[Modality]) -> dict[Modality, Encoded]:
+    """The same things without some modalities: their masks become all False."""
+    return {
+        m: replace(one, mask=torch.zeros_like(one.mask), pooled_mask=torch.zeros_like(one.pooled_mask)) if m in off else one
+        for m, one in encoded.items()
+    }
 
 
 def best_device(wanted: str) -> str:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from core.domain import Catalogue, Interaction, Notice
 from core.errors import SettingsError, ShapeError
 
-TRAIN, VALIDATION, TEST, COLD, UNUSED = "train", "validation", "test", "cold", ""
-CODES = {TRAIN: 0, VALIDATION: 1, TEST: 2, COLD: 3}
+TRAIN, VALIDATION, TEST, COLD, ASKED, UNUSED = "train", "validation", "test", "cold", "asked", ""
+CODES = {TRAIN: 0, VALIDATION: 1, TEST: 2, COLD: 3, ASKED: 4}
 SPELLINGS = {"0": TRAIN, "train": TRAIN, "1": VALIDATION, "val": VALIDATION, "valid": VALIDATION,
              "validation": VALIDATION, "2": TEST, "test": TEST, "3": COLD, "cold": COLD, "": UNUSED}  # fmt: skip
 Rows = NDArray[np.bool_]
@@ -164,7 +164,8 @@ def studio_split(catalogue: Catalogue, cold_items: Collection[str], seed: int = 
     """The Studio's protocol: rows of cold items apart, and each user's most recent likes held out among the warm.
 
     A like is a rating of 4 or 5. Of a user's n warm likes by time the last tenth (at least 2) is test and the one
-    before validation; with fewer than 5 likes, and for every other row, train. Equal times: a seeded draw.
+    before validation; with fewer than 5 likes, and for every other row, train. Equal times: a seeded draw. Of the
+    warm rows with a photo, every second one by a seeded draw is "asked": a held-out query, in no training.
     """
 
     def label(user: list[int]) -> None:
@@ -181,6 +182,8 @@ def studio_split(catalogue: Catalogue, cold_items: Collection[str], seed: int = 
     labels, used = _start(catalogue, np.ones(len(catalogue.interactions), dtype=bool))
     times = _times(catalogue, used)
     _assign(labels, (row for row in used if catalogue.interactions[row].item_id in cold_items), COLD)
+    pictured = [row for row in used if catalogue.interactions[row].media and labels[row] == TRAIN]
+    _assign(labels, sorted(pictured, key=lambda row: _draw(seed, catalogue.interactions[row]))[::2], ASKED)
     _each_user(catalogue, used, label)
     return _finish(catalogue, "studio", seed, labels)
 

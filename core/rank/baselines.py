@@ -18,7 +18,7 @@ class Popularity(nn.Module):
         super().__init__()
         self.register_buffer("counts", torch.zeros(items))
 
-    def score_users(self, history: History, items: Tensor, known: Tensor) -> Tensor:
+    def score_users(self, history: History, items: Tensor, known: Tensor, met: Tensor | None = None) -> Tensor:
         counts = torch.where(known >= 0, self.counts[known.clamp(min=0)], 0.0)
         return counts.expand(len(history.user), -1)
 
@@ -36,7 +36,7 @@ class Content(nn.Module):
     def score_query(self, query: Tensor, items: Tensor) -> Tensor:
         return query @ items.T * self.scale
 
-    def score_users(self, history: History, items: Tensor, known: Tensor) -> Tensor:
+    def score_users(self, history: History, items: Tensor, known: Tensor, met: Tensor | None = None) -> Tensor:
         weight = self.worth[history.rating] * history.mask
-        liked = torch.einsum("bt,btd->bd", weight, items[history.items])
+        liked = torch.einsum("bt,btd->bd", weight, (items if met is None else met)[history.items])
         return nn.functional.normalize(liked, dim=-1) @ items.T * self.scale

@@ -1,10 +1,10 @@
-"""Ranker `multimodal`: two towers end to end through align and fuse; a query tower and a user tower meet one item tower."""
+"""Ranker `multimodal`: a query tower and a user tower meet one item tower, end to end through align and fuse."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,9 @@ class History:
                 rating[at, place] = 0 if stars is None else 1 + min(5, max(0, math.floor(stars + 0.5)))
         return cls(items=items, rating=rating, mask=mask, user=torch.tensor(users, dtype=torch.long))
 
+    def to(self, device: str) -> History:
+        return History(**{one.name: getattr(self, one.name).to(device) for one in fields(self)})
+
 
 class Multimodal(nn.Module):
     """score = scale * query . item  +  user . item, each term where it applies.
@@ -60,7 +63,7 @@ class Multimodal(nn.Module):
         self.quality = nn.Linear(width, 1)
         nn.init.zeros_(self.quality.weight)
         nn.init.zeros_(self.quality.bias)
-        self.user_scale = nn.Parameter(torch.tensor(math.log(5.0)))
+        self.user_scale = nn.Parameter(torch.tensor(math.log(20.0)))
 
     @property
     def scale(self) -> Tensor:
@@ -85,7 +88,8 @@ class Multimodal(nn.Module):
         personal = self.personal(torch.where(history.user < 0, self.personal.num_embeddings - 1, history.user)) * known
         return self.liked(liked) * self.user_scale.exp() + personal
 
-    def score_users(self, history: History, items: Tensor, known: Tensor) -> Tensor:
-        """(B, N) scores of items (N, D) for users with a history."""
+    def score_users(self, history: History, items: Tensor, known: Tensor, met: Tensor | None = None) -> Tensor:
+        """(B, N) scores of items (N, D) for users with a history; met: the items as the history knows them, where
+        `items` themselves were changed."""
         offer = self.offer(items, known)
-        return self.taste(history, items) @ offer[:, :-1].T * self.user_scale.exp() + offer[:, -1]
+        return self.taste(history, items if met is None else met) @ offer[:, :-1].T + offer[:, -1]

@@ -35,8 +35,11 @@ class Trainer:
     def liked(self, user: int) -> list[int]:
         return sorted(item for item in positives(self.data.histories[user]) if item in self.row_of)
 
-    def fit(self, on_step: OnStep | None = None) -> tuple[int, list[dict[str, float]]]:
-        """Trains, keeps the weights of the best epoch; returns that epoch and one row of figures an epoch."""
+    def fit(self, on_step: OnStep | None = None, stop_after: int | None = None) -> tuple[int, list[dict[str, float]]]:
+        """Trains, keeps the weights of the best epoch; returns that epoch and one row of figures an epoch.
+
+        stop_after: keep the weights of that epoch instead, without looking at the validation figures.
+        """
         settings, asks = self.settings, list(self.data.asks)
         per_epoch = max(1, math.ceil(len(asks) / settings.batch))
         optimiser = torch.optim.AdamW(groups(self.model, settings), lr=settings.learning_rate)
@@ -68,9 +71,9 @@ class Trainer:
             curves.append({"epoch": float(epoch), "loss": total / per_epoch, **found})
             if on_step:
                 on_step(f"epoch {epoch} of {settings.epochs}", epoch / settings.epochs, curves[-1])
-            if found["selection"] > best["selection"]:
+            if epoch == stop_after or (stop_after is None and found["selection"] > best["selection"]):
                 best, best_epoch, weights = found, epoch, state_of(self.model)
-            elif epoch - best_epoch >= settings.patience:
+            if epoch == stop_after or (stop_after is None and epoch - best_epoch >= settings.patience):
                 break
         self.model.load_state_dict(weights)
         return best_epoch, curves
@@ -156,7 +159,7 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """MRR of held-out queries (whole, and each modality alone) and NDCG@10 of held-out positives; selection = sum."""
+        """MRR of held-out queries (whole, each modality alone), NDCG@10 of held-out likes; selection = sum."""
         self.model.eval()
         cases, found = self.data.validation, {}
         items = self.vectors(self.data.items)

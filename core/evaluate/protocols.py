@@ -1,0 +1,52 @@
+"""Who is held out, by name; and the evaluation of a run under a protocol."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from core.domain import Catalogue
+from core.errors import UnknownNameError
+from core.evaluate.splits import (
+    TRAIN,
+    Split,
+    fingerprint,
+    global_time,
+    item_cold,
+    label_column,
+    leave_last,
+    per_user_random,
+    studio_split,
+)
+
+
+def everything(catalogue: Catalogue, seed: int = 0) -> Split:
+    """All rows train: for a catalogue that should answer at once and is not measured."""
+    labels = (TRAIN,) * len(catalogue.interactions)
+    return Split(name="everything", seed=seed, labels=labels, fingerprint=fingerprint(catalogue, labels))
+
+
+def cold(catalogue: Catalogue, seed: int = 0) -> Split:
+    """A fifth of the products unseen. A catalogue that names its cold products in truth.json is split by them, and each
+    user's last likes among the others are held out as well; any other by `item_cold`."""
+    named = catalogue.root / "truth.json"
+    if named.is_file():
+        return studio_split(catalogue, set(json.loads(named.read_text("utf-8"))["cold"]["items"]), seed)
+    return item_cold(catalogue, seed)
+
+
+PROTOCOLS: dict[str, Callable[[Catalogue, int], Split]] = {
+    "everything": everything,
+    "cold": cold,
+    "random": lambda catalogue, seed: per_user_random(catalogue, seed),
+    "leave-last": lambda catalogue, seed: leave_last(catalogue),
+    "time": lambda catalogue, seed: global_time(catalogue),
+    "label": lambda catalogue, seed: label_column(catalogue),
+}
+
+
+def split_by(protocol: str, catalogue: Catalogue, seed: int = 0) -> Split:
+    """The split of a catalogue under a protocol. Unknown names list the known."""
+    if protocol not in PROTOCOLS:
+        raise UnknownNameError("protocol", protocol, PROTOCOLS)
+    return PROTOCOLS[protocol](catalogue, seed)

@@ -1,0 +1,318 @@
+"""READ FIRST: the whole path. read -> encode -> align -> fuse -> rank -> explain, for one query.
+
+    workspace = Workspace.open()
+    answer = open_pipeline(workspace, "studio-default").recommend(Query.of(text="a red mug", images=(photo,)))
+
+A Pipeline is one trained run over one catalogue. It holds nothing that belongs to a visitor: every by-product of a
+query is returned, so many threads may share it.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors.torch import load as from_bytes
+from torch import Tensor
+
+from core.catalog.photos import read_image
+from core.catalog.words import clean_text
+from core.config import RunSettings, wanted_device
+from core.domain import Catalogue, Distance, Modality, Notice, Query, RankedItem, Recommendation
+from core.encode import load_encoder
+from core.encode.states import States, collate
+from core.errors import InputError, ModelError, SettingsError, UnknownNameError
+from core.explain.shapley import shapley, shares
+from core.features import Features, catalogue_features, encoder_name
+from core.files import read_verified, write_atomic
+from core.model import Coalitions, Model, best_device, switch_off
+from core.rank.multimodal import History
+
+if TYPE_CHECKING:
+    from core.workspace import Workspace
+
+FORMAT = 1  # of run.json; a newer one is refused
+Read = Mapping[Modality, list[Any]]  # modality -> cleaned texts or decoded photos
+
+
+class Pipeline:
+    """One run over one catalogue, ready to answer. Build it with `open_pipeline` or `load_run`."""
+
+    def __init__(self, told: Mapping[str, Any], model: Model, catalogue: Catalogue, items: Coalitions, device: str) -> None:
+        """told: the run's run.json. items: vectors and gates of every item under every subset of its modalities."""
+        self.told, self.model, self.catalogue, self.items, self.device = told, model, catalogue, items, device
+        self.run: str = told["run"]
+        self.settings = RunSettings(**told["settings"])
+        self.item_ids = tuple(item.item_id for item in catalogue.items)
+        row_of = {item_id: row for row, item_id in enumerate(told["items"])} if self.at_home else {}
+        self.known = torch.tensor([row_of.get(item_id, -1) for item_id in self.item_ids], device=device)
+        self.user_rows = {user: row for row, user in enumerate(told["users"])} if self.at_home else {}
+        self.histories: list[list[tuple[int, float | None]]] = []
+        self._encoders: dict[Modality, Any] = {}
+        self._loading = threading.Lock()
+
+    @property
+    def at_home(self) -> bool:
+        """Whether the catalogue is the one the run was trained on; users and item biases mean nothing elsewhere."""
+        return self.catalogue.name == self.told["data"]["catalogue"]
+
+    # ---- the path
+
+    def recommend(self, query: Query, *, top: int = 12, without: tuple[Modality, ...] = ()) -> Recommendation:
+        """The best `top` items with what each modality contributed; nothing given at all ranks by the null vector.
+
+        Raises PhotoError or TextError when nothing usable is left of the query, InputError for an unknown user or for
+        what this ranker cannot do.
+        """
+        clock = Clock()
+        read, notices = self.read(query.without(*without))
+        clock.lap("read")
+        states = self.encode(read)
+        clock.lap("encode")
+        players = self.players(query, states)
+        aligned = self.align(states, players)
+        clock.lap("align")
+        fused = self.fuse(aligned)
+        clock.lap("fuse")
+        coalitions = self.rank(query, players, fused.vectors)  # (2^M, N)
+        clock.lap("rank")
+        asked = bool(players) or query.user is None
+        return Recommendation(
+            run=self.run,
+            catalogue=self.catalogue.name,
+            device=self.device,
+            scope="query" if asked else "item",
+            players=players if asked else self.model.modalities,
+            items=self.cards(coalitions, players if asked else self.model.modalities, fused if asked else None, top),
+            coalitions=coalitions,
+            item_ids=self.item_ids,
+            distance=self.distance(fused.vectors[-1], players) if players else None,
+            timing_ms=clock.finish(),
+            notices=notices,
+            media_weights={m: tuple(aligned[m].media[-1].tolist()) for m in players},
+        )
+
+    def read(self, query: Query) -> tuple[Read, tuple[Notice, ...]]:
+        """Cleaned words and decoded photos. What cannot be used is a notice, unless nothing else is left."""
+        read: dict[Modality, list[Any]] = {}
+        notices: list[Notice] = []
+        refused: list[InputError] = []
+        for number, part in enumerate(query.parts, 1):
+            if part.modality not in self.model.modalities:
+                known = ", ".join(self.model.modalities)
+                raise SettingsError(f"run {self.run} cannot read {part.modality}; it knows {known}. Choose another run")
+            name = part.name or ("your words" if part.modality == "text" else f"photo {number}")
+            try:
+                value, said = clean_text(part.content, name) if part.modality == "text" else read_image(part.content, name)
+                read.setdefault(part.modality, []).append(value)
+                notices += said
+            except InputError as error:
+                refused.append(error)
+                notices.append(Notice(code=error.code, message=error.message, where=name))
+        if refused and not read and query.user is None:
+            raise refused[0]
+        return read, tuple(notices)
+
+    def encode(self, read: Read) -> dict[Modality, list[States]]:
+        """States of every text and photo, rounded as the vector store rounds them."""
+        return {m: [state.rounded() for state in self.encoder(m).encode(values)] for m, values in read.items()}
+
+    def players(self, query: Query, states: Mapping[Modality, list[States]]) -> tuple[Modality, ...]:
+        return tuple(m for m in self.model.modalities if m in states)
+
+    @torch.inference_mode()
+    def align(self, states: Mapping[Modality, list[States]], players: tuple[Modality, ...]) -> dict:
+        """The query under every subset of its modalities, (2^M, L, D) a modality, in binary order of `players`."""
+        encoded = {}
+        for modality in self.model.modalities:
+            bit = players.index(modality) if modality in players else None
+            rows = [states[modality] if bit is not None and row >> bit & 1 else [] for row in range(1 << len(players))]
+            encoded[modality] = collate(rows, self.told["widths"][modality]).to(self.device)
+        return self.model.align(self.model.standardise(encoded))
+
+    @torch.inference_mode()
+    def fuse(self, aligned: Mapping) -> Coalitions:
+        fused = self.model.fuse(aligned)
+        return Coalitions(vectors=fused.vector, gates=fused.gates)
+
+    @torch.inference_mode()
+    def rank(self, query: Query, players: tuple[Modality, ...], vectors: Tensor) -> np.ndarray:
+        """Scores of all items under every coalition, (2^M, N) float32: of the query's modalities where some were given,
+        else of the items' own. A known user's taste is added to every coalition of a query."""
+        ranker, items = self.model.ranker, self.items.vectors[-1]
+        scores = None
+        if players or query.user is None:
+            self.must("query")
+            scores = ranker.score_query(vectors, items)
+        if query.user is not None:
+            self.must("known user")
+            history = History.of([self.history(query.user)], [self.user_row(query.user)]).to(self.device)
+            if scores is None:
+                whole = [ranker.score_users(history, rows, self.known, items)[0] for rows in self.items.vectors]
+                return torch.stack(whole).cpu().numpy()
+            scores = scores + ranker.score_users(history, items, self.known)
+        return scores.float().cpu().numpy()
+
+    def cards(
+        self, coalitions: np.ndarray, players: tuple[Modality, ...], fused: Coalitions | None, top: int
+    ) -> tuple[RankedItem, ...]:
+        """The best items with exact Shapley values; `fused` is the query's own fusion, None when items are switched."""
+        phi = shapley(coalitions)  # (M, N)
+        share = shares(phi)
+        best = np.argsort(-coalitions[-1], kind="stable")[: max(0, top)]
+        cards = []
+        for place, column in enumerate(best.tolist(), 1):
+            gates = (self.items.gates[-1, column] if fused is None else fused.gates[-1]).tolist()
+            cards.append(
+                RankedItem(
+                    item_id=self.item_ids[column],
+                    title=self.catalogue.items[column].title or self.item_ids[column],
+                    rank=place,
+                    score=float(coalitions[-1, column]),
+                    phi={m: float(phi[row, column]) for row, m in enumerate(players)},
+                    shares={m: float(share[row, column]) for row, m in enumerate(players)},
+                    gates=dict(zip(self.model.modalities, gates, strict=True)),
+                    base=float(coalitions[0, column]),
+                )
+            )
+        return tuple(cards)
+
+    def distance(self, vector: Tensor, players: tuple[Modality, ...]) -> Distance | None:
+        """1 - best cosine, and where that stands among held-out queries of the same modalities (None: not measured)."""
+        value = 1.0 - float((self.items.vectors[-1] @ vector).max())
+        held_out = self.told.get("distances", {}).get("+".join(players))
+        if not held_out:
+            return None
+        return Distance(value=value, percentile=100.0 * float(np.searchsorted(held_out, value)) / len(held_out))
+
+    # ---- what it stands on
+
+    def encoder(self, modality: Modality) -> Any:
+        """Loaded on first use, once."""
+        with self._loading:
+            if modality not in self._encoders:
+                self._encoders[modality] = load_encoder(modality, encoder_name(self.settings, modality), self.device)
+            return self._encoders[modality]
+
+    def must(self, case: str) -> None:
+        if case not in self.model.ranker.cases:
+            raise InputError(
+                "E-INPUT-VALUE",
+                f"the ranker {self.settings.rank} cannot answer a {case}; it can: {', '.join(sorted(self.model.ranker.cases))}. "
+                "Choose another run.",
+            )
+
+    def user_row(self, user: str) -> int:
+        if user not in self.user_rows:
+            raise InputError(
+                "E-INPUT-VALUE", f'user "{user[:40]}" has no training rows in run {self.run}; leave the user out.'
+            )
+        return self.user_rows[user]
+
+    def history(self, user: str) -> list[tuple[int, float | None]]:
+        return self.histories[self.user_row(user)]
+
+
+class Clock:
+    """Milliseconds between laps."""
+
+    def __init__(self) -> None:
+        self.begun = self.last = time.perf_counter()
+        self.laps: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name], self.last = (now - self.last) * 1000, now
+
+    def finish(self) -> dict[str, float]:
+        return {**self.laps, "total": (time.perf_counter() - self.begun) * 1000}
+
+
+def open_pipeline(workspace: Workspace, run: str, catalogue: str | None = None) -> Pipeline:
+    """A run of the workspace over its own catalogue or another one. Raises UnknownNameError, ModelError."""
+    folder = workspace.run_folder(run)
+    wanted = catalogue or workspace.run(run).catalogue
+    return load_run(folder, workspace.catalogue(wanted), vectors=workspace.vectors)
+
+
+def load_run(
+    folder: Path, catalogue: Catalogue, *, features: Features | None = None, vectors: Path | None = None
+) -> Pipeline:
+    """Weights, digests checked first, and the item vectors: shipped, kept from an earlier time, or made now.
+
+    features: encoded items, where the caller has them; vectors: the vector store to encode with and to keep item
+    vectors in. Raises ModelError E-MODEL-VERSION, E-MODEL-SUM, E-MODEL-SHAPE.
+    """
+    told = json.loads((folder / "run.json").read_text("utf-8"))
+    if told["format"] > FORMAT:
+        raise ModelError(
+            "E-MODEL-VERSION", f"run {folder.name}: its format is {told['format']}; at most {FORMAT} is known. Update."
+        )
+    settings, device = RunSettings(**told["settings"]), best_device(wanted_device())
+    model = Model(settings, told["widths"], len(told["users"]), len(told["items"]))
+    weights = from_bytes(read_verified(folder / "model.safetensors", told["digests"]["model.safetensors"]))
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ModelError(
+            "E-MODEL-SHAPE", f"run {folder.name}: its weights do not fit its settings ({str(error).splitlines()[-1].strip()})."
+        ) from error
+    model.eval().requires_grad_(False).to(device)
+    items = item_vectors(folder, told, model, catalogue, settings, device, features, vectors)
+    pipeline = Pipeline(told, model, catalogue, items, device)
+    if pipeline.at_home:
+        kept = from_bytes(read_verified(folder / "history.safetensors", told["digests"]["history.safetensors"]))
+        rows = [(i, None if r < 0 else r) for i, r in zip(kept["item"].tolist(), kept["rating"].tolist(), strict=True)]
+        ends = np.cumsum(kept["length"].numpy())
+        pipeline.histories = [rows[end - length : end] for end, length in zip(ends, kept["length"].tolist(), strict=True)]
+    return pipeline
+
+
+def item_vectors(
+    folder: Path, told: Mapping[str, Any], model: Model, catalogue: Catalogue, settings: RunSettings, device: str,
+    features: Features | None, vectors: Path | None,
+) -> Coalitions:  # fmt: skip
+    """Vectors of all items, an artefact keyed by run and catalogue version: beside the run, else in the vector store."""
+    name = f"items-{catalogue.version[:16]}.safetensors"
+    if features is None:
+        kept = kept_vectors(folder, told, name, vectors)
+        if kept is not None:
+            return Coalitions(vectors=kept["vectors"].float().to(device), gates=kept["gates"].float().to(device))
+        if vectors is None:
+            raise UnknownNameError("catalogue", catalogue.name, [told["data"]["catalogue"]])
+        features = catalogue_features(catalogue, settings, vectors, interactions=False)
+    made = item_coalitions(model, features, device)
+    if vectors is not None:
+        write_atomic(vectors / "items" / told["digests"]["model.safetensors"][:16] / name, made.to_bytes())
+    return made
+
+
+def kept_vectors(folder: Path, told: Mapping[str, Any], name: str, vectors: Path | None) -> dict[str, Tensor] | None:
+    if name in told["digests"]:
+        return from_bytes(read_verified(folder / name, told["digests"][name]))
+    path = vectors / "items" / told["digests"]["model.safetensors"][:16] / name if vectors else None
+    return from_bytes(path.read_bytes()) if path and path.is_file() else None
+
+
+@torch.inference_mode()
+def item_coalitions(model: Model, features: Features, device: str) -> Coalitions:
+    """Every item under every subset of the run's modalities, in binary order."""
+    banks = {m: features.bank(m) for m in model.modalities}
+    vectors, gates = [], []
+    for row in range(1 << len(model.modalities)):
+        off = [m for bit, m in enumerate(model.modalities) if not row >> bit & 1]
+        pieces = []
+        for start in range(0, len(features.items), 64):
+            block = features.items[start : start + 64]
+            raw = {m: bank.batch([item.get(m, ()) for item in block]).to(device) for m, bank in banks.items()}
+            pieces.append(model.fuse(model.align(model.standardise(switch_off(raw, off)))))
+        vectors.append(torch.cat([piece.vector for piece in pieces]))
+        gates.append(torch.cat([piece.gates for piece in pieces]))
+    return Coalitions(vectors=torch.stack(vectors), gates=torch.stack(gates))
+

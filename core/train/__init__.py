@@ -1,0 +1,5 @@
+"""Training: from a catalogue and settings to a run folder that rebuilds the model."""
+
+from core.train.run import RunRecord, train_run
+
+__all__ = ["RunRecord", "train_run"]

@@ -1,0 +1,146 @@
+"""One training from start to end, and the folder that is left: settings, weights, item vectors, histories, digests."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save as to_bytes
+
+from core.config import RunSettings
+from core.domain import Catalogue
+from core.evaluate.measure import measure
+from core.evaluate.protocols import split_by
+from core.evaluate.splits import Split, item_folds
+from core.features import Features, catalogue_features
+from core.files import digest_bytes, write_atomic
+from core.model import Model
+from core.pipeline import load_run
+from core.rank.baselines import Popularity
+from core.train.build import training_data, training_users
+from core.train.data import TrainingData
+from core.train.loop import Trainer
+
+OnStep = Callable[[str, float, dict[str, float]], None]
+FORMAT = 1  # of run.json; a newer one is refused
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """What a training did; metrics: validation and test figures by name."""
+
+    run: str
+    epochs: int
+    best_epoch: int
+    metrics: Mapping[str, Any]
+    seconds: float
+
+
+def train_run(
+    catalogue: Catalogue, settings: RunSettings, out: Path, *, vectors: Path, on_step: OnStep | None = None
+) -> RunRecord:
+    """Trains one run on a catalogue and writes its folder `out`, whose name becomes the run's name.
+
+    vectors: the content-addressed vector store. on_step(label, fraction, figures) may raise to cancel; nothing is
+    written then. Raises UnknownNameError for names that no registry knows.
+    """
+    begun, tell = time.monotonic(), on_step or (lambda label, fraction, figures: None)
+    split = split_by(settings.protocol, catalogue, 0)
+    features = catalogue_features(
+        catalogue, settings, vectors, on_step=lambda label, fraction: tell(label, fraction * 0.3, {})
+    )
+    with deterministic(settings):
+        stop = best_length(catalogue, settings, features, split) if settings.tune_folds else None
+        data = training_data(catalogue, features, split)
+        model = fresh_model(settings, features, data)
+        best, curves = Trainer(model, data, settings).fit(
+            lambda label, fraction, figures: tell(label, 0.3 + 0.6 * fraction, figures), stop_after=stop
+        )
+    users = training_users(catalogue, split)
+    parts = {
+        "model.safetensors": to_bytes(model.state_dict()),
+        "history.safetensors": to_bytes(history_tensors(data)),
+    }
+    told = {
+        "format": FORMAT,
+        "run": out.name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "settings": json.loads(settings.to_json()),
+        "widths": dict(features.widths),
+        "data": {"catalogue": catalogue.name, "version": catalogue.version, "protocol": split.name, "split": asdict(split.fingerprint)},
+        "items": [catalogue.items[item].item_id for item in data.trainable],
+        "users": list(users),
+        "training": {"best_epoch": best, "curves": curves},
+    }
+    write_run(out, told, parts)
+    tell("measuring", 0.92, {})
+    pipeline = load_run(out, catalogue, features=features)
+    parts[f"items-{catalogue.version[:16]}.safetensors"] = pipeline.items.to_bytes()
+    metrics, distances = measure(pipeline, features, split)
+    write_run(out, {**told, "metrics": metrics, "distances": distances}, parts)
+    tell("done", 1.0, {})
+    seconds = time.monotonic() - begun
+    return RunRecord(run=out.name, epochs=len(curves) - 1, best_epoch=best, metrics=metrics, seconds=seconds)
+
+
+def best_length(catalogue: Catalogue, settings: RunSettings, features: Features, split: Split) -> int:
+    """How many epochs are best for products that training has not seen: judged on one fold of the products, held out."""
+    folds = item_folds((item.item_id for item in catalogue.items), settings.tune_folds)
+    data = training_data(catalogue, features, split, tuning=[item for item, fold in folds.items() if fold == 0])
+    return max(1, Trainer(fresh_model(settings, features, data), data, settings).fit()[0])
+
+
+def fresh_model(settings: RunSettings, features: Features, data: TrainingData) -> Model:
+    torch.manual_seed(settings.seed)
+    model = Model(settings, features.widths, len(data.histories), len(data.trainable))
+    if isinstance(model.ranker, Popularity):
+        row_of = {item: row for row, item in enumerate(data.trainable)}
+        for history in data.histories:
+            for item, _ in history:
+                model.ranker.counts[row_of[item]] += 1
+    return model
+
+
+class deterministic:
+    """Inside, the same seed gives the same weights on the same machine, versions and threads."""
+
+    def __init__(self, settings: RunSettings) -> None:
+        self.settings = settings
+
+    def __enter__(self) -> None:
+        self.threads = torch.get_num_threads()
+        torch.set_num_threads(self.settings.threads)
+        random.seed(self.settings.seed)
+        torch.manual_seed(self.settings.seed)
+
+    def __exit__(self, *_: object) -> None:
+        torch.set_num_threads(self.threads)
+
+
+def history_tensors(data: TrainingData) -> dict[str, torch.Tensor]:
+    """Training histories end to end: length per user, then item rows of the catalogue and ratings (-1 unrated)."""
+    rows = [pair for history in data.histories for pair in history]
+    return {
+        "length": torch.tensor([len(history) for history in data.histories], dtype=torch.int32),
+        "item": torch.tensor([item for item, _ in rows], dtype=torch.int32),
+        "rating": torch.tensor([-1.0 if rating is None else rating for _, rating in rows], dtype=torch.float32),
+    }
+
+
+def write_run(out: Path, told: Mapping[str, Any], parts: Mapping[str, bytes]) -> None:
+    """All parts first, run.json with their digests last: a folder with a run.json is whole."""
+    for name, data in parts.items():
+        path = out / name
+        if not path.is_file() or path.read_bytes() != data:
+            write_atomic(path, data)
+    digests = {name: digest_bytes(data) for name, data in parts.items()}
+    write_atomic(out / "run.json", (json.dumps({**told, "digests": digests}, indent=1) + "\n").encode())
+
+
