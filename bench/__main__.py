@@ -1,0 +1,123 @@
+"""python -m bench [--ids E1,E5 | --suite headline] [--pairs 15] [--minutes 10] [--json FILE] [--check]"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from bench import machine
+from bench.arms import Inline, Worker
+from bench.case import Case, Size
+from bench.cases import CASES, HEADLINE, build
+from bench.timing import Row, compare
+from core.files import write_atomic
+
+RESULTS = Path(__file__).resolve().parent / "results"
+BUSY_LIMIT = 0.05
+
+
+def main(words: list[str] | None = None) -> int:
+    asked = read_arguments(words)
+    size = Size(smoke=asked.smoke, threads=1 if asked.clock == "cpu" else asked.threads)
+    chosen = [build(name, size) for name in (asked.ids.split(",") if asked.ids else HEADLINE)]
+    noise = refuse_noise(asked)
+    before, rows, skipped = machine.probe(), [], {}
+    deadline = time.monotonic() + 60 * asked.minutes
+    for number, case in enumerate(chosen):
+        if reason := case.missing():
+            skipped[case.id] = reason
+            print(f"{case.id} skipped: {reason}", file=sys.stderr)
+            continue
+        share = time.monotonic() + max(0.0, deadline - time.monotonic()) / (len(chosen) - number)
+        rows.append(smoke(case) if asked.smoke else measure(case, asked, size, share))
+        print(line(rows[-1]), flush=True)
+    report = {
+        "machine": machine.describe(size.threads) | {"clock": asked.clock, "busy": noise},
+        "probe": {"before": machine.as_json(before), "after": machine.as_json(machine.probe())},
+        "rows": [asdict(row) for row in rows],
+        "skipped": skipped,
+        "smoke": asked.smoke,
+    }
+    if not asked.smoke or asked.json:
+        file = Path(asked.json) if asked.json else RESULTS / f"{time.strftime('%Y-%m-%d-%H%M')}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(file, (json.dumps(report, indent=1) + "\n").encode())
+    return 1 if asked.check and any(failed(row) for row in rows) else 0
+
+
+def read_arguments(words: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--ids", default="", help=f"comma-separated, of {', '.join(CASES)}")
+    choice.add_argument("--suite", choices=("headline", "all"), default="headline")
+    parser.add_argument("--pairs", type=int, default=15, help="blocks of A B B A a case")
+    parser.add_argument("--minutes", type=float, default=10, help="for all cases; at least three blocks each are run")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--clock", choices=("wall", "cpu"), default="wall",
+        help="cpu: one pinned core and the CPU's own clock, for a machine that others use too",
+    )  # fmt: skip
+    parser.add_argument("--json", default="", help="where the report goes; default bench/results/DATE.json")
+    parser.add_argument("--check", action="store_true", help="exit 1 when a floor is missed or the arms differ")
+    parser.add_argument("--force", action="store_true", help="measure on a busy machine and say so")
+    parser.add_argument("--smoke", action="store_true", help="tiny data, one run, no time: for the test suite")
+    return parser.parse_args(words)
+
+
+def refuse_noise(asked: argparse.Namespace) -> str:
+    """What else is running, in words; ends the program where it is too much and not forced."""
+    if asked.smoke:
+        return ""
+    share, process = machine.busy()
+    if share > BUSY_LIMIT and not asked.force and asked.clock == "wall":
+        raise SystemExit(
+            f"{share:.0%} of the cores are in use ({process}). Stop that, measure with --clock cpu, or add --force."
+        )
+    return f"{share:.0%} {process}".strip()
+
+
+def measure(case: Case, asked: argparse.Namespace, size: Size, deadline: float) -> Row:
+    arms = [Worker(case.id, name, size, asked.clock) for name in ("ours", "ours", "peer")]
+    try:
+        return compare(
+            case, arms[0], arms[1], arms[2],
+            pairs=asked.pairs, deadline=deadline, clock=asked.clock, forced=asked.force,
+        )  # fmt: skip
+    finally:
+        for arm in arms:
+            arm.close()
+
+
+def smoke(case: Case) -> Row:
+    """One run of both arms in this process: form and equality, no time."""
+    from bench.timing import summarise
+
+    ours, peer = Inline(case.arm("ours")), Inline(case.arm("peer"))
+    sameness = case.same(ours.outcome(0), peer.outcome(0))
+    return summarise(case, ours.label, peer.label, [], [], sameness, forced=False)
+
+
+def failed(row: Row) -> bool:
+    return row.verdict.startswith(("void", "over", "no claim", "faster, under"))
+
+
+def line(row: Row) -> str:
+    """One row for people."""
+    sign = {"speedup": "x", "cost": "cost x", "extra": "+"}[row.kind]
+    unit = " s" if row.kind == "extra" else ""
+    found = f"{sign}{row.ratio.value:.2f}{unit} [{row.ratio.low:.2f} {row.ratio.high:.2f}]" if row.ratio else "no ratio"
+    control = f"A/A {row.control.value:.2f} [{row.control.low:.2f} {row.control.high:.2f}]" if row.control else "A/A -"
+    times = f"ours {row.ours_ms['median']:g} ms, peer {row.peer_ms['median']:g} ms" if row.ours_ms else ""
+    equal = f"{row.sameness.detail} {'ok' if row.sameness.ok else 'DIFFERENT'}"
+    void = f"{row.blocks} pairs ({row.void} void{': ' + row.noise if row.noise else ''})"
+    return "  ".join(
+        part for part in (row.id, f"vs {row.peer}", found, control, times, equal, void, row.verdict) if part
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
