@@ -29,8 +29,8 @@ class RunSettings:
 
     width: of the shared space, D. kept: principal axes of each modality that are kept. soften: see
     `core.align.space.Standardise`. drop_modality: chance that a training query loses one of its modalities.
-    own_photo: chance that a training query without a photo borrows one of its product's. weight_*: of the losses;
-    the recommendation loss has weight 1 for queries. tune_folds: first find the best number of epochs on one of so many
+    own_photo: chance that a training query without a photo borrows one of its product's. weight_align: of
+    the alignment loss; weight_users: how far the users' loss reaches into the item vectors (0: not at all). tune_folds: first find the best number of epochs on one of so many
     folds of the products, held out; 0 trains at once.
     """
 
@@ -51,9 +51,10 @@ class RunSettings:
     learning_rate: float = 1e-3
     weight_decay: float = 0.02
     drop_modality: float = 0.3
-    own_photo: float = 0.5
+    own_photo: float = 0.7
     weight_align: float = 0.2
-    weight_users: float = 1.0
+    weight_users: float = 0.05
+    user_rate: float = 3e-3
     tune_folds: int = 0
     threads: int = 2
 

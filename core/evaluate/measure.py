@@ -9,10 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.domain import Catalogue, Estimate, Modality
+from core.domain import Catalogue, Modality
 from core.errors import SettingsError
 from core.evaluate.metrics import rank_metrics, retrieval_metrics, target_ranks
-from core.evaluate.significance import PairedTest, bootstrap, paired
 from core.evaluate.splits import ASKED, COLD, TEST, TRAIN, VALIDATION, Split
 from core.evaluate.truth import planted_truth, true_utility
 from core.features import Features, Media
@@ -162,12 +161,3 @@ def held_distances(pipeline: Pipeline, features: Features, split: Split, most: i
             found["+".join(modalities)] = sorted(round(1 - float(value), 5) for value in nearest)
     return found
 
-
-def estimates(
-    values: Mapping[str, NDArray[np.float64]], groups: Sequence[str] | None = None
-) -> dict[str, Estimate]:
-    return {name: bootstrap(value, groups) for name, value in values.items()}
-
-
-def better(ours: NDArray[np.float64], other: NDArray[np.float64], groups: Sequence[str] | None = None) -> PairedTest:
-    return paired(ours, other, groups)

@@ -42,11 +42,11 @@ class History:
 
 
 class Multimodal(nn.Module):
-    """score = scale * query . item  +  user . item, each term where it applies.
+    """score = scale * query . item  +  taste . offer + bias, each term where it applies; both are logits.
 
-    The user vector is a personal part plus what the history says: the mean of its item vectors, each weighted by a
-    learned worth of its rating. Nobody has to be in the training data to be ranked for: a new user is a history, a new
-    item is its media. Items seen in training add a small part of their own, cold ones add nothing.
+    A user's taste is what the history offers, each item weighted by a learned worth of its rating, plus a personal part.
+    Nobody has to be in the training data to be ranked for: a new user is a history, a new item is its media. Items seen
+    in training add a small part and a bias of their own, new ones add nothing.
     """
 
     cases = frozenset({"known user", "new user", "query", "new item"})
@@ -54,42 +54,44 @@ class Multimodal(nn.Module):
     def __init__(self, width: int, users: int, items: int, scale: float = 12.0, own: int = 64) -> None:
         super().__init__()
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
-        self.worth = nn.Parameter(torch.tensor([1.0, -1.0, -1.0, -0.5, 0.0, 0.6, 1.0]))
-        self.personal = nn.Embedding(users + 1, own)  # the last row is everybody who is new
-        self.residual = nn.Embedding(items + 1, own)  # the last row is every item that is new
-        nn.init.normal_(self.personal.weight, std=0.05)
+        self.worth = nn.Parameter(torch.tensor([1.0, -1.0, -1.0, -0.5, 0.0, 0.6, 1.0]))  # unrated, 0, 1, ... 5 stars
+        self.offered = nn.Linear(width, own, bias=False)
+        self.personal = nn.Embedding(users + 1, own)  # the last row is never read: somebody new
+        self.residual = nn.Embedding(items + 1, own)
+        self.bias = nn.Embedding(items + 1, 1)
+        nn.init.normal_(self.personal.weight, std=0.1)
         nn.init.zeros_(self.residual.weight)
-        self.liked, self.offered = nn.Linear(width, own, bias=False), nn.Linear(width, own, bias=False)
-        self.quality = nn.Linear(width, 1)
-        nn.init.zeros_(self.quality.weight)
-        nn.init.zeros_(self.quality.bias)
-        self.user_scale = nn.Parameter(torch.tensor(math.log(20.0)))
+        nn.init.zeros_(self.bias.weight)
 
     @property
     def scale(self) -> Tensor:
         return self.log_scale.exp().clamp(max=100)
 
+    def user_parameters(self) -> list[nn.Parameter]:
+        """All that only the users' loss trains."""
+        return [p for name, p in self.named_parameters() if name != "log_scale"]
+
     def score_query(self, query: Tensor, items: Tensor) -> Tensor:
         """query (B, D), items (N, D), unit rows -> (B, N)."""
         return query @ items.T * self.scale
 
-    def offer(self, items: Tensor, known: Tensor) -> Tensor:
-        """Item vectors (N, D) and their training rows (N,), -1 for new -> (N, own + 1), the last column quality."""
-        residual = self.residual(torch.where(known < 0, self.residual.num_embeddings - 1, known))
-        residual = residual * (known >= 0)[:, None]
-        return torch.cat([self.offered(items) + residual, self.quality(items)], -1)
+    def offer(self, items: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """Item vectors (N, D) and their training rows (N,), -1 for new -> what they offer (N, own), bias (N,)."""
+        row = torch.where(known < 0, self.residual.num_embeddings - 1, known)
+        is_known = (known >= 0)[:, None]
+        return self.offered(items) + self.residual(row) * is_known, (self.bias(row) * is_known)[:, 0]
 
-    def taste(self, history: History, items: Tensor) -> Tensor:
-        """(B, own): what each user likes, from a personal part and their history over item vectors (N, D)."""
+    def taste(self, history: History, offers: Tensor) -> Tensor:
+        """(B, own): what each user likes, from their history over offers (N, own) and a personal part."""
         weight = self.worth[history.rating] * history.mask  # (B, T)
-        liked = torch.einsum("bt,btd->bd", weight, items[history.items])
-        liked = liked / history.mask.sum(1, keepdim=True).clamp(min=1)
-        known = (history.user >= 0)[:, None]
-        personal = self.personal(torch.where(history.user < 0, self.personal.num_embeddings - 1, history.user)) * known
-        return self.liked(liked) * self.user_scale.exp() + personal
+        liked = torch.einsum("bt,bto->bo", weight, offers[history.items])
+        liked = liked / history.mask.sum(1, keepdim=True).clamp(min=1).sqrt()
+        row = torch.where(history.user < 0, self.personal.num_embeddings - 1, history.user)
+        return liked + self.personal(row) * (history.user >= 0)[:, None]
 
     def score_users(self, history: History, items: Tensor, known: Tensor, met: Tensor | None = None) -> Tensor:
         """(B, N) scores of items (N, D) for users with a history; met: the items as the history knows them, where
         `items` themselves were changed."""
-        offer = self.offer(items, known)
-        return self.taste(history, items if met is None else met) @ offer[:, :-1].T + offer[:, -1]
+        offers, bias = self.offer(items, known)
+        past = offers if met is None else self.offer(met, known)[0]
+        return self.taste(history, past) @ offers.T + bias

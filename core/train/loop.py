@@ -30,10 +30,9 @@ class Trainer:
         self.known = torch.tensor([self.row_of.get(item, -1) for item in range(len(data.items))])
         fit_spaces(model, data, settings.soften)
         self.memory = torch.zeros(len(data.trainable), settings.width)  # last seen vector of every trainable item
-        self.users = [u for u, history in enumerate(data.histories) if len(self.liked(u)) >= 2]
-
-    def liked(self, user: int) -> list[int]:
-        return sorted(item for item in positives(self.data.histories[user]) if item in self.row_of)
+        self.histories = [[(self.row_of[i], r) for i, r in history if i in self.row_of] for history in data.histories]
+        self.likes = [(u, item) for u, history in enumerate(self.histories) for item in sorted(positives(history))]
+        self.learns_users = isinstance(model.ranker, Multimodal)
 
     def fit(self, on_step: OnStep | None = None, stop_after: int | None = None) -> tuple[int, list[dict[str, float]]]:
         """Trains, keeps the weights of the best epoch; returns that epoch and one row of figures an epoch.
@@ -42,9 +41,9 @@ class Trainer:
         """
         settings, asks = self.settings, list(self.data.asks)
         per_epoch = max(1, math.ceil(len(asks) / settings.batch))
-        optimiser = torch.optim.AdamW(groups(self.model, settings), lr=settings.learning_rate)
+        optimiser = torch.optim.AdamW(groups(self.model, settings))
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, max_lr=settings.learning_rate, total_steps=max(1, per_epoch * settings.epochs), pct_start=0.15
+            optimiser, max_lr=[group["lr"] for group in optimiser.param_groups], total_steps=max(1, per_epoch * settings.epochs), pct_start=0.15
         )
         best, best_epoch, weights, curves = self.validate(), 0, state_of(self.model), []
         curves.append({"epoch": 0.0, **best})
@@ -82,11 +81,8 @@ class Trainer:
         settings, model = self.settings, self.model
         media = [self.vary(ask) for ask in asks]
         answers = [self.row_of[ask.item] for ask in asks]
-        users = (
-            self.random.sample(self.users, min(len(self.users), settings.batch // 2)) if settings.weight_users else []
-        )
-        wanted = [self.random.choice(self.liked(user)) for user in users]
-        rows = sorted({*answers, *(self.row_of[item] for item in wanted)})
+        likes = self.random.sample(self.likes, min(len(self.likes), settings.batch)) if self.learns_users else []
+        rows = sorted(set(answers))
         lent = {a: m.get("image", ()) for a, m in zip(answers, media, strict=True)}
         item_media = [self.vary_item(self.data.items[self.data.trainable[row]], lent.get(row, ())) for row in rows]
         aligned = model.align(self.batch(item_media))
@@ -99,8 +95,8 @@ class Trainer:
             loss = loss + settings.weight_align * self.alignment(
                 aligned, asked, torch.tensor(rows), torch.tensor(answers)
             )
-        if users and isinstance(model.ranker, Multimodal):
-            loss = loss + settings.weight_users * self.user_loss(users, wanted, items)
+        if likes:
+            loss = loss + self.user_loss(likes, items)
         return loss
 
     def alignment(self, aligned: dict, asked: dict, rows: Tensor, answers: Tensor) -> Tensor:
@@ -114,15 +110,18 @@ class Trainer:
                 total = total + info_nce(space[left].pooled[both], space[right].pooled[both], scale, same)
         return total
 
-    def user_loss(self, users: Sequence[int], wanted: Sequence[int], items: Tensor) -> Tensor:
-        """Each user must find one liked item again, without that item in the history and without other liked items as
-        wrong answers."""
-        rows = [[(self.row_of[i], r) for i, r in self.data.histories[u] if i != w and i in self.row_of]
-                for u, w in zip(users, wanted, strict=True)]  # fmt: skip
-        scores = self.model.ranker.score_users(History.of(rows, users), items, torch.arange(len(items)))
-        for at, (user, item) in enumerate(zip(users, wanted, strict=True)):
-            scores[at, [self.row_of[i] for i in self.liked(user) if i != item]] = -torch.inf
-        return functional.cross_entropy(scores, torch.tensor([self.row_of[item] for item in wanted]))
+    def user_loss(self, likes: Sequence[tuple[int, int]], items: Tensor) -> Tensor:
+        """Each user must find one liked item again among all, with that item out of the history and the rest of the
+        history out of the candidates. It reaches the item vectors damped: they belong to the queries first."""
+        damped = items.detach() + self.settings.weight_users * (items - items.detach())
+        rows = [[pair for pair in self.histories[user] if pair[0] != item] for user, item in likes]
+        scores = self.model.ranker.score_users(
+            History.of(rows, [user for user, _ in likes]), damped, torch.arange(len(items))
+        )
+        met = torch.zeros_like(scores, dtype=torch.bool)
+        for at, row in enumerate(rows):
+            met[at, [item for item, _ in row]] = True
+        return functional.cross_entropy(scores.masked_fill(met, -1e9), torch.tensor([item for _, item in likes]))
 
     def vary(self, ask: Ask) -> Media:
         """A training query is not always whole: it may borrow a photo of its product, and lose a modality."""
@@ -182,7 +181,7 @@ class Trainer:
     def user_ndcg(self, items: Tensor, k: int = 10) -> float:
         trainable = torch.tensor(self.data.trainable)
         pairs = [(u, held) for u, held in self.data.validation.users]
-        rows = [[(self.row_of[i], r) for i, r in self.data.histories[u] if i in self.row_of] for u, _ in pairs]
+        rows = [self.histories[user] for user, _ in pairs]
         scores = self.model.ranker.score_users(
             History.of(rows, [u for u, _ in pairs]), items[trainable], torch.arange(len(trainable))
         )
@@ -212,10 +211,16 @@ def reciprocal_rank(scores: Tensor, answers: Tensor) -> float:
 
 
 def groups(model: Model, settings: RunSettings) -> list[dict]:
-    """Weight decay on matrices only; gates, scales and biases are free."""
-    decayed = [p for p in model.parameters() if p.dim() >= 2]
-    free = [p for p in model.parameters() if p.dim() < 2]
-    return [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": free, "weight_decay": 0.0}]
+    """Weight decay on matrices only; the user tower has a rate of its own; gates, scales and biases are free."""
+    tower = model.ranker.user_parameters() if isinstance(model.ranker, Multimodal) else []
+    apart = {id(parameter) for parameter in tower}
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in apart]
+    decay, rate = settings.weight_decay, settings.learning_rate
+    return [
+        {"params": [p for p in rest if p.dim() >= 2], "weight_decay": decay, "lr": rate},
+        {"params": [p for p in rest if p.dim() < 2], "weight_decay": 0.0, "lr": rate},
+        {"params": tower, "weight_decay": 0.1, "lr": settings.user_rate},
+    ]
 
 
 def state_of(model: Model) -> dict[str, Tensor]:
