@@ -1,7 +1,8 @@
 """query: one question of words and two photos, from bytes to ranked cards with shares, beside the encoding alone.
 
 The peer only encodes (sentence-transformers and timm), so a cost near 1 means that aligning, fusing, ranking and the
-exact Shapley values are nearly free. What counts is the median, which must stay within the limit. Nothing is asked twice.
+exact Shapley values are nearly free. What counts is the median, which must stay within the limit.
+Nothing is asked twice.
 """
 
 from __future__ import annotations

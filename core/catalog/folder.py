@@ -522,8 +522,8 @@ class _Import:
 
     def _media_fault(self, path: str, modality: Modality) -> tuple[str, str, str] | None:
         kept = "The item was kept without it."
-        if fault := path_fault(path):
-            return "E-ROW-PATH", fault, f"write a path inside the folder, such as photos/a1.jpg. {kept}"
+        if wrong := path_fault(path):
+            return "E-ROW-PATH", wrong, f"write a path inside the folder, such as photos/a1.jpg. {kept}"
         place = os.path.realpath(os.path.join(self.root, path))
         if not place.startswith(self.root + os.sep):
             return "E-ROW-PATH", "is a link that leads out of the folder", f"put the file itself there. {kept}"

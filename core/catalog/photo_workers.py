@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from PIL import Image
 
@@ -146,20 +146,20 @@ class Pool:
             self._places.put(None)
 
 
-def _send(pipe: BinaryIO, head: dict, body: bytes) -> None:
+def _send(pipe: IO[bytes], head: dict, body: bytes) -> None:
     told = json.dumps(head).encode()
     pipe.write(struct.pack(">II", len(told), len(body)) + told)
     pipe.write(body)
     pipe.flush()
 
 
-def _receive(pipe: BinaryIO) -> tuple[dict, bytes]:
+def _receive(pipe: IO[bytes]) -> tuple[dict, bytes]:
     sizes = struct.unpack(">II", _exactly(pipe, 8))
     head = json.loads(_exactly(pipe, sizes[0]))
     return head, _exactly(pipe, sizes[1])
 
 
-def _exactly(pipe: BinaryIO, count: int) -> bytes:
+def _exactly(pipe: IO[bytes], count: int) -> bytes:
     data = pipe.read(count)
     if len(data) != count:
         raise EOFError("the other side closed the pipe")
@@ -175,7 +175,7 @@ def _answer_for(data: bytes, name: str) -> tuple[dict, bytes]:
     return {"size": image.size, "notices": told}, image.tobytes()
 
 
-def serve(source: BinaryIO, target: BinaryIO) -> None:
+def serve(source: IO[bytes], target: IO[bytes]) -> None:
     """The worker's loop: until the input closes, read one picture and answer with its pixels or its code."""
     if resource is not None:
         resource.setrlimit(resource.RLIMIT_AS, (LIMITS.decode_bytes, LIMITS.decode_bytes))
