@@ -178,7 +178,7 @@ class Fused:
 
 @dataclass(frozen=True, kw_only=True)
 class RankedItem:
-    """One card. `phi` are exact Shapley values in score units; `shares` = |phi| / sum |phi|; `gates` the fuser's own."""
+    """One card. `phi`: exact Shapley values in score units; `shares` = |phi| / sum |phi|; `gates`: the fuser's own."""
 
     item_id: str
     title: str

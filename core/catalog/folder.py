@@ -514,11 +514,11 @@ class _Import:
         """True where a medium may be used; otherwise the reason is listed at this row."""
         if (path, modality) not in self.faults:
             self.faults[path, modality] = self._media_fault(path, modality)
-        fault = self.faults[path, modality]
-        if fault is not None:
-            code, reason, fix = fault
+        found = self.faults[path, modality]
+        if found is not None:
+            code, reason, fix = found
             self._tell(code, table, record, column, path, reason, fix)
-        return fault is None
+        return found is None
 
     def _media_fault(self, path: str, modality: Modality) -> tuple[str, str, str] | None:
         kept = "The item was kept without it."

@@ -66,7 +66,7 @@ class VectorStore:
         return [key for key in dict.fromkeys(keys) if key not in known]
 
     def get(self, keys: Sequence[str]) -> dict[str, States]:
-        """Stored states by key; a key that is missing, or whose bytes fail their checksum, is simply not in the answer."""
+        """Stored states by key; a key that is missing, or whose bytes fail their checksum, is not in the answer."""
         found: dict[str, States] = {}
         with self.index() as index, open(self.data, "rb") as file:
             for key in dict.fromkeys(keys):

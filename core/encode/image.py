@@ -25,7 +25,7 @@ VERSION = 1
 class ImageEncoder:
     """A frozen vision network: one state a patch, and their mean.
 
-    name: "efficientnet_lite0", a timm name with weights in timm's own cache, or a hub id / folder that transformers reads
+    name: "efficientnet_lite0", a timm name with weights in timm's own cache, or a hub id / folder transformers reads
     (ResNet, ViT, CLIP's or SigLIP's vision tower). fp32 on any device.
     """
 
@@ -40,7 +40,8 @@ class ImageEncoder:
         else:
             self.network, self.size, self.mean, self.std = transformers_network(name)
             weights = weights_digest(name, self.network)
-        self.network.eval().requires_grad_(False).to(device=device, memory_format=torch.channels_last)
+        self.network.eval().requires_grad_(False).to(device)
+        self.network.to(memory_format=torch.channels_last)
         blank = Image.new("RGB", (self.size, self.size))
         probe = self.features(self.pixels([blank]))
         self.width, self.grid = probe.shape[1], (probe.shape[2], probe.shape[3])

@@ -47,7 +47,8 @@ class TextEncoder:
         for rows in batches_by_tokens([len(row) for row in ids], TOKEN_BUDGET):
             padded, mask = pad([ids[row] for row in rows], self.tokenizer.pad_token_id or 0)
             hidden = self.model(
-                input_ids=torch.from_numpy(padded).to(self.device), attention_mask=torch.from_numpy(mask).to(self.device)
+                input_ids=torch.from_numpy(padded).to(self.device),
+                attention_mask=torch.from_numpy(mask).to(self.device),
             ).last_hidden_state  # (B, W, E)
             weight = torch.from_numpy(mask).to(hidden)[..., None]
             pooled = torch.nn.functional.normalize((hidden * weight).sum(1) / weight.sum(1), dim=-1)  # (B, E)

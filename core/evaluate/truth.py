@@ -1,4 +1,4 @@
-"""What is known about a catalogue whose truth ships with it (truth.json): what every item is truly worth to every user."""
+"""What is known about a catalogue whose truth ships with it (truth.json): what each item is worth to each user."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def planted_truth(catalogue: Catalogue) -> Mapping[str, Any] | None:
 
 
 def true_utility(truth: Mapping[str, Any], users: list[str], items: list[str]) -> NDArray[np.float64]:
-    """(U, N): truth.json's own formula, (share_look look + share_read read) / hypot(share_look, share_read) + quality."""
+    """(U, N): truth.json's formula, (share_look look + share_read read) / hypot(share_look, share_read) + quality."""
     known = [truth["items"][item] for item in items]
     names = truth["vocabulary"]["look_features"]
     seen = np.array([[feature_of(item, name) for name in names] for item in known])  # (N, F)

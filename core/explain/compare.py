@@ -7,7 +7,7 @@ probability w_j. w = 1 is the model, w = 0 is the modality absent.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ class Standing:
     modalities: tuple[Modality, ...]
     order: tuple[str, ...]
     scores: Mapping[str, float]
+    _places: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def place(self, item_id: str) -> int:
         """Rank of the item in this column, from 1."""

@@ -56,7 +56,7 @@ def reweight(coalitions: ArrayLike, weights: ArrayLike) -> Values:
     coalitions = np.asarray(coalitions, dtype=np.float64)
     weights = np.asarray(weights, dtype=np.float64)
     if players_of(coalitions) != len(weights):
-        raise ShapeError(f"{len(weights)} weights came for {len(coalitions)} coalitions; one weight a modality is needed")
+        raise ShapeError(f"{len(weights)} weights came for {len(coalitions)} coalitions; one a modality is needed")
     chance = np.array([
         np.prod([w if row >> j & 1 else 1 - w for j, w in enumerate(weights)]) for row in range(len(coalitions))
     ])  # fmt: skip
