@@ -69,11 +69,15 @@ def catalogue_features(
         contents, texts[modality] = contents_of(catalogue, rows, modality)
         store = VectorStore(vectors, encoder.fingerprint)
         told = f"encoding {'words' if modality == 'text' else 'photos'}"
+
+        def tell_part(done: int, of: int, told: str = told, number: int = number) -> None:
+            tell(told, (number + done / of) / len(CHECKED))
+
         found, fresh = encode_cached(
             store,
             contents,
             encoder.encode if modality == "text" else photo_encoder(encoder),
-            lambda done, of, told=told, number=number: tell(told, (number + done / of) / len(CHECKED)),
+            tell_part,
         )
         kept = {key: state for key, state in found.items() if len(state.tokens)}
         places[modality] = {key: place for place, key in enumerate(kept)}
@@ -111,7 +115,8 @@ def contents_of(
     """sha256 -> content to encode (a text, or the path of a file), and text or path -> sha256."""
     contents: dict[str, Any] = {}
     keys: dict[str, str] = {}
-    for thing in (*catalogue.items, *rows):
+    things: Iterable[Item | Interaction] = (*catalogue.items, *rows)
+    for thing in things:
         for part in parts_of(thing, modality):
             if part in keys:
                 continue

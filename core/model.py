@@ -58,7 +58,9 @@ class Coalitions:
 def switch_off(encoded: Mapping[Modality, Encoded], off: Collection[Modality]) -> dict[Modality, Encoded]:
     """The same things without some modalities: their masks become all False."""
     return {
-        m: replace(one, mask=torch.zeros_like(one.mask), pooled_mask=torch.zeros_like(one.pooled_mask)) if m in off else one
+        m: one
+        if m not in off
+        else replace(one, mask=torch.zeros_like(one.mask), pooled_mask=torch.zeros_like(one.pooled_mask))
         for m, one in encoded.items()
     }
 
