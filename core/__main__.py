@@ -10,7 +10,6 @@ import argparse
 import json
 import math
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
@@ -19,11 +18,11 @@ from typing import Any, TextIO
 
 from core.domain import MODALITIES, Part, Query
 from core.errors import FusescopeError, InputError
+from core.jobs.bar import Bar, duration
 from core.store.values import CatalogueInfo
 from core.workspace import BUNDLED_CATALOGUE, Workspace
 
 DONE, REFUSED = 0, 1
-LINE_EVERY = 5.0  # seconds between progress lines where there is no terminal to draw a bar on
 
 Answer = dict[str, Any]
 
@@ -35,33 +34,6 @@ class Reply:
     answer: Answer
     lines: Sequence[str]
     status: int = DONE
-
-
-class Bar:
-    """Progress with the time that is left, on standard error."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream, self._drawn, self._last = stream, False, -math.inf
-
-    def show(self, label: str, fraction: float, remaining: float | None) -> None:
-        now = time.monotonic()
-        if now - self._last < (0.1 if self._stream.isatty() else LINE_EVERY) and fraction < 1:
-            return
-        self._last = now
-        left = "" if remaining is None else f", {_duration(remaining)} left"
-        told = f"{fraction:4.0%} {label}{left}"
-        if self._stream.isatty():
-            filled = round(24 * fraction)
-            self._stream.write(f"\r\x1b[K[{'#' * filled}{'.' * (24 - filled)}] {told}")
-            self._drawn = True
-        else:
-            self._stream.write(f"{told}\n")
-        self._stream.flush()
-
-    def close(self) -> None:
-        if self._drawn:
-            self._stream.write("\n")
-            self._drawn = False
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -276,7 +248,7 @@ def train(options: argparse.Namespace) -> Reply:
     finally:
         bar.close()
     lines = [
-        f"{run}: best epoch {answer['best_epoch']} of {answer['epochs']}, {_duration(answer['seconds'])}",
+        f"{run}: best epoch {answer['best_epoch']} of {answer['epochs']}, {duration(answer['seconds'])}",
         *_metric_lines(answer["metrics"]),
     ]
     return Reply(answer=answer, lines=lines)
@@ -314,7 +286,7 @@ def _given(options: argparse.Namespace, run: str) -> tuple[str, ...]:
 
 
 def evaluate(options: argparse.Namespace) -> Reply:
-    from core.evaluate.protocols import evaluate_run
+    from core.evaluate.run import evaluate_run
 
     bar = Bar(sys.stderr)
     try:
@@ -398,11 +370,6 @@ def _folder(source: Path) -> Path:
 
 def _workspace(options: argparse.Namespace) -> Workspace:
     return Workspace.open(options.home)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
 
 
 def _metric_lines(metrics: Mapping[str, Any]) -> list[str]:

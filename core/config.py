@@ -36,13 +36,13 @@ class RunSettings:
 
     catalogue: str = "studio"
     align: str = "projection"
-    fuse: str = "transformer"
+    fuse: str = "weighted"
     rank: str = "multimodal"
     protocol: str = "cold"
     text_encoder: str = "minilm"
     image_encoder: str = "efficientnet_lite0"
     seed: int = 0
-    epochs: int = 20
+    epochs: int = 6
     patience: int = 6
     batch: int = 128
     width: int = 192
@@ -53,7 +53,7 @@ class RunSettings:
     drop_modality: float = 0.3
     own_photo: float = 0.7
     weight_align: float = 0.2
-    weight_users: float = 0.05
+    weight_users: float = 0.0
     user_rate: float = 3e-3
     tune_folds: int = 0
     threads: int = 2

@@ -163,7 +163,7 @@ def _bundled_run(workspace: Workspace) -> str:
     from core.workspace import BUNDLED_RUN
 
     folder = workspace.run_folder(BUNDLED_RUN)
-    digests = json.loads((folder / "run.json").read_bytes()).get("files", {})
+    digests = json.loads((folder / "run.json").read_bytes())["digests"]
     for name, digest in digests.items():
         read_verified(folder / Path(name).name, digest)
     return f"{BUNDLED_RUN}: {len(digests)} files, sha256 as recorded"

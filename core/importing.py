@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from core.workspace import Workspace
 
 OnStep = Callable[[str, float], None]
-READ, KEPT, ENCODED, TRAINED = 0.15, 0.4, 0.85, 1.0  # shares of the whole that are done after each stage
+READ, KEPT, ENCODED, TRAINED = 0.1, 0.3, 0.7, 1.0  # shares of the whole that are done after each stage
 KEPT_MODALITIES = ("text", "image")
 SHOWN = 100  # refusals kept with the catalogue; all of them are in the rejects file
 
@@ -176,7 +176,9 @@ def _trained(workspace: Workspace, catalogue: Catalogue, folder: Path, tell: OnS
     from core.config import RunSettings
     from core.train import train_run
 
-    settings = RunSettings(catalogue=catalogue.name, fuse="weighted", rank="content")
+    settings = RunSettings(
+        catalogue=catalogue.name, fuse="weighted", rank="content", protocol="everything", weight_users=0.0
+    )
     train_run(
         catalogue, settings, folder, vectors=workspace.vectors, on_step=lambda label, done, _figures: tell(label, done)
     )

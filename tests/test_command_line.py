@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 import core.importing
-from core.__main__ import Bar, main, parser
+from core.__main__ import main, parser
 from core.domain import Distance, Notice, RankedItem, Recommendation
 from core.files import write_atomic
 from core.jobs import queue
+from core.jobs.bar import Bar
 from core.workspace import Workspace
 from tests.test_workspace import paint, write_run, write_shop
 
@@ -249,7 +250,7 @@ def test_evaluate_hands_on_what_the_protocol_found(ask, monkeypatch: pytest.Monk
         asked.update(options, run=run)
         return found
 
-    module(monkeypatch, "core.evaluate.protocols", evaluate_run=evaluate_run)
+    module(monkeypatch, "core.evaluate.run", evaluate_run=evaluate_run)
     assert ask("evaluate", "--run", "mine", "--products", "cold", "--query", "photo") == (0, found)
     assert (asked["run"], asked["products"], asked["query"], asked["split"]) == ("mine", "cold", "photo", "test")
 

@@ -102,13 +102,12 @@ def cancel(workspace: Workspace, ident: int) -> JobInfo:
 def resume(workspace: Workspace, ident: int) -> JobInfo:
     """Start a job that was interrupted, cancelled or failed once more, with what it was given.
 
-    An import skips what it finished. Training goes on from its last checkpoint.
+    An import skips what it finished; training begins anew under the same name, with the media encoded already.
     """
     old = job(workspace, ident)
     if old.active:
         raise already_running(old.kind, old.target, old.fraction)
-    goes_on = old.kind == "train" and "--resume" not in old.arguments
-    return start(workspace, old.kind, old.target, (*old.arguments, "--resume") if goes_on else old.arguments)
+    return start(workspace, old.kind, old.target, old.arguments)
 
 
 def log_file(workspace: Workspace, ident: int) -> Path:
