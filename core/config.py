@@ -29,9 +29,9 @@ class RunSettings:
 
     width: of the shared space, D. kept: principal axes of each modality that are kept. soften: see
     `core.align.space.Standardise`. drop_modality: chance that a training query loses one of its modalities.
-    own_photo: chance that a training query without a photo borrows one of its product's. weight_align: of
-    the alignment loss; weight_users: how far the users' loss reaches into the item vectors (0: not at all). tune_folds: first find the best number of epochs on one of so many
-    folds of the products, held out; 0 trains at once.
+    own_photo: chance that a training query without a photo borrows one of its product's. weight_align: of the
+    alignment loss. weight_users: how far the users' loss reaches into the item vectors (0: not at all). tune_folds:
+    first find the best number of epochs on one of so many folds of the products, held out; 0 trains at once.
     """
 
     catalogue: str = "studio"
@@ -61,7 +61,8 @@ class RunSettings:
     def __post_init__(self) -> None:
         for name, low, high in (
             ("epochs", 0, 1000), ("batch", 2, 65536), ("width", 4, 4096), ("kept", 4, 8192), ("soften", 0, 1),
-            ("drop_modality", 0, 1), ("own_photo", 0, 1), ("learning_rate", 0, 1), ("threads", 1, 256), ("tune_folds", 0, 100),
+            ("drop_modality", 0, 1), ("own_photo", 0, 1), ("learning_rate", 0, 1), ("threads", 1, 256),
+            ("tune_folds", 0, 100),
         ):  # fmt: skip
             value = getattr(self, name)
             if not low <= value <= high:

@@ -44,7 +44,9 @@ Read = Mapping[Modality, list[Any]]  # modality -> cleaned texts or decoded phot
 class Pipeline:
     """One run over one catalogue, ready to answer. Build it with `open_pipeline` or `load_run`."""
 
-    def __init__(self, told: Mapping[str, Any], model: Model, catalogue: Catalogue, items: Coalitions, device: str) -> None:
+    def __init__(
+        self, told: Mapping[str, Any], model: Model, catalogue: Catalogue, items: Coalitions, device: str
+    ) -> None:
         """told: the run's run.json. items: vectors and gates of every item under every subset of its modalities."""
         self.told, self.model, self.catalogue, self.items, self.device = told, model, catalogue, items, device
         self.run: str = told["run"]
@@ -109,7 +111,8 @@ class Pipeline:
                 raise SettingsError(f"run {self.run} cannot read {part.modality}; it knows {known}. Choose another run")
             name = part.name or ("your words" if part.modality == "text" else f"photo {number}")
             try:
-                value, said = clean_text(part.content, name) if part.modality == "text" else read_image(part.content, name)
+                reader = clean_text if part.modality == "text" else read_image
+                value, said = reader(part.content, name)
                 read.setdefault(part.modality, []).append(value)
                 notices += said
             except InputError as error:
@@ -204,7 +207,8 @@ class Pipeline:
         if case not in self.model.ranker.cases:
             raise InputError(
                 "E-INPUT-VALUE",
-                f"the ranker {self.settings.rank} cannot answer a {case}; it can: {', '.join(sorted(self.model.ranker.cases))}. "
+                f"the ranker {self.settings.rank} cannot answer a {case}; "
+                f"it can: {', '.join(sorted(self.model.ranker.cases))}. "
                 "Choose another run.",
             )
 
@@ -261,7 +265,8 @@ def load_run(
         model.load_state_dict(weights)
     except RuntimeError as error:
         raise ModelError(
-            "E-MODEL-SHAPE", f"run {folder.name}: its weights do not fit its settings ({str(error).splitlines()[-1].strip()})."
+            "E-MODEL-SHAPE",
+            f"run {folder.name}: its weights do not fit its settings ({str(error).splitlines()[-1].strip()}).",
         ) from error
     model.eval().requires_grad_(False).to(device)
     items = item_vectors(folder, told, model, catalogue, settings, device, features, vectors)
@@ -270,7 +275,8 @@ def load_run(
         kept = from_bytes(read_verified(folder / "history.safetensors", told["digests"]["history.safetensors"]))
         rows = [(i, None if r < 0 else r) for i, r in zip(kept["item"].tolist(), kept["rating"].tolist(), strict=True)]
         ends = np.cumsum(kept["length"].numpy())
-        pipeline.histories = [rows[end - length : end] for end, length in zip(ends, kept["length"].tolist(), strict=True)]
+        lengths = kept["length"].tolist()
+        pipeline.histories = [rows[end - length : end] for end, length in zip(ends, lengths, strict=True)]
     return pipeline
 
 
@@ -278,7 +284,7 @@ def item_vectors(
     folder: Path, told: Mapping[str, Any], model: Model, catalogue: Catalogue, settings: RunSettings, device: str,
     features: Features | None, vectors: Path | None,
 ) -> Coalitions:  # fmt: skip
-    """Vectors of all items, an artefact keyed by run and catalogue version: beside the run, else in the vector store."""
+    """Vectors of all items, keyed by run and catalogue version: beside the run, else in the vector store."""
     name = f"items-{catalogue.version[:16]}.safetensors"
     if features is None:
         kept = kept_vectors(folder, told, name, vectors)
@@ -315,4 +321,3 @@ def item_coalitions(model: Model, features: Features, device: str) -> Coalitions
         vectors.append(torch.cat([piece.vector for piece in pieces]))
         gates.append(torch.cat([piece.gates for piece in pieces]))
     return Coalitions(vectors=torch.stack(vectors), gates=torch.stack(gates))
-

@@ -46,7 +46,8 @@ def held_queries(
     position, media, answers, names = catalogue.position(), [], [], []
     for row, own, label in zip(catalogue.interactions, features.interactions, split.labels, strict=True):
         warm = row.item_id in trained
-        if label in HELD[part] and products in ("all", "warm" if warm else "cold") and all(own.get(m) for m in KINDS[kind]):
+        wanted = label in HELD[part] and products in ("all", "warm" if warm else "cold")
+        if wanted and all(own.get(m) for m in KINDS[kind]):
             media.append({m: own[m] for m in KINDS[kind]})
             answers.append(position[row.item_id])
             names.append(row.item_id)
@@ -79,7 +80,8 @@ def user_scores(pipeline: Pipeline, users: Sequence[str]) -> NDArray[np.float64]
     """(U, N) scores of all items for known users."""
     history = History.of([pipeline.history(user) for user in users], [pipeline.user_row(user) for user in users])
     vectors = pipeline.items.vectors[-1]
-    return pipeline.model.ranker.score_users(history.to(pipeline.device), vectors, pipeline.known).double().cpu().numpy()
+    scores = pipeline.model.ranker.score_users(history.to(pipeline.device), vectors, pipeline.known)
+    return scores.double().cpu().numpy()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +132,7 @@ def next_item(pipeline: Pipeline, catalogue: Catalogue, split: Split, part: str 
 
 
 def measure(pipeline: Pipeline, features: Features, split: Split) -> tuple[dict, dict[str, list[float]]]:
-    """What run.json says of a run: {part: {name: value}}, and the sorted distances of held-out queries by modalities."""
+    """What run.json says of a run: {part: {name: value}}, and sorted distances of held-out queries by modalities."""
     found: dict[str, dict[str, float]] = {"validation": {}, "test": {}}
     distances: dict[str, list[float]] = {}
     catalogue = pipeline.catalogue
@@ -160,4 +162,3 @@ def held_distances(pipeline: Pipeline, features: Features, split: Split, most: i
             nearest = (vectors @ pipeline.items.vectors[-1].T).max(1).values
             found["+".join(modalities)] = sorted(round(1 - float(value), 5) for value in nearest)
     return found
-

@@ -44,9 +44,9 @@ class History:
 class Multimodal(nn.Module):
     """score = scale * query . item  +  taste . offer + bias, each term where it applies; both are logits.
 
-    A user's taste is what the history offers, each item weighted by a learned worth of its rating, plus a personal part.
-    Nobody has to be in the training data to be ranked for: a new user is a history, a new item is its media. Items seen
-    in training add a small part and a bias of their own, new ones add nothing.
+    A user's taste is what the history offers, each item weighted by a learned worth of its rating, plus a personal
+    part. Nobody has to be in the training data to be ranked for: a new user is a history, a new item is its media.
+    Items seen in training add a small part and a bias of their own, new ones add nothing.
     """
 
     cases = frozenset({"known user", "new user", "query", "new item"})

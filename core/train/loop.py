@@ -43,7 +43,10 @@ class Trainer:
         per_epoch = max(1, math.ceil(len(asks) / settings.batch))
         optimiser = torch.optim.AdamW(groups(self.model, settings))
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, max_lr=[group["lr"] for group in optimiser.param_groups], total_steps=max(1, per_epoch * settings.epochs), pct_start=0.15
+            optimiser,
+            max_lr=[group["lr"] for group in optimiser.param_groups],
+            total_steps=max(1, per_epoch * settings.epochs),
+            pct_start=0.15,
         )
         best, best_epoch, weights, curves = self.validate(), 0, state_of(self.model), []
         curves.append({"epoch": 0.0, **best})

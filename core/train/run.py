@@ -74,7 +74,12 @@ def train_run(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": json.loads(settings.to_json()),
         "widths": dict(features.widths),
-        "data": {"catalogue": catalogue.name, "version": catalogue.version, "protocol": split.name, "split": asdict(split.fingerprint)},
+        "data": {
+            "catalogue": catalogue.name,
+            "version": catalogue.version,
+            "protocol": split.name,
+            "split": asdict(split.fingerprint),
+        },
         "items": [catalogue.items[item].item_id for item in data.trainable],
         "users": list(users),
         "training": {"best_epoch": best, "curves": curves},
@@ -91,7 +96,7 @@ def train_run(
 
 
 def best_length(catalogue: Catalogue, settings: RunSettings, features: Features, split: Split) -> int:
-    """How many epochs are best for products that training has not seen: judged on one fold of the products, held out."""
+    """How many epochs are best for products that training has not seen: judged on one fold of them, held out."""
     folds = item_folds((item.item_id for item in catalogue.items), settings.tune_folds)
     data = training_data(catalogue, features, split, tuning=[item for item, fold in folds.items() if fold == 0])
     return max(1, Trainer(fresh_model(settings, features, data), data, settings).fit()[0])
@@ -142,5 +147,3 @@ def write_run(out: Path, told: Mapping[str, Any], parts: Mapping[str, bytes]) ->
             write_atomic(path, data)
     digests = {name: digest_bytes(data) for name, data in parts.items()}
     write_atomic(out / "run.json", (json.dumps({**told, "digests": digests}, indent=1) + "\n").encode())
-
-
