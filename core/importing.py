@@ -177,7 +177,7 @@ def _trained(workspace: Workspace, catalogue: Catalogue, folder: Path, tell: OnS
     from core.train import train_run
 
     settings = RunSettings(
-        catalogue=catalogue.name, fuse="weighted", rank="content", protocol="everything", weight_users=0.0
+        catalogue=catalogue.name, fuse="weighted", rank="content", protocol="everything", weight_users=0.0, epochs=20
     )
     train_run(
         catalogue, settings, folder, vectors=workspace.vectors, on_step=lambda label, done, _figures: tell(label, done)
