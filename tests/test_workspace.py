@@ -350,3 +350,33 @@ def test_a_file_whose_digest_differs_is_not_read(tmp_path: Path) -> None:
     assert error.value.code == "E-MODEL-SUM"
     with pytest.raises(ModelError, match="is missing"):
         read_verified(tmp_path / "gone", "0" * 64)
+
+
+# ---- with real encoders
+
+
+def write_plain_shop(folder: Path, photos: bool) -> Path:
+    """Eight items without any interaction; each with its one photo, or with words alone."""
+    folder.mkdir()
+    rows = ["item_id,title,images"]
+    for n in range(8):
+        (folder / f"{n}.png").write_bytes(paint((30 * n, 90, 200 - 20 * n)))
+        rows.append(f"plain-{n},Plain thing number {n},{f'{n}.png' if photos else ''}")
+    (folder / "items.csv").write_text("\r\n".join(rows) + "\r\n")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("photos", [True, False])
+def test_a_fresh_catalogue_answers_at_once_without_any_interaction(
+    workspace: Workspace, tmp_path: Path, photos: bool
+) -> None:
+    from core.pipeline import open_pipeline
+
+    done = workspace.import_folder(write_plain_shop(tmp_path / "plain", photos), "plain")
+    assert done.encoded == 8 + 8 * photos
+    told = json.loads((workspace.run_folder(done.run) / "run.json").read_bytes())
+    assert told["training"]["best_epoch"] == (20 if photos else 0)
+    found = open_pipeline(workspace, done.run).recommend(Query.of(text="Plain thing number 3"), top=8)
+    assert len(found.items) == 8
+    assert workspace.import_folder(tmp_path / "plain", "plain").encoded == 0

@@ -30,6 +30,9 @@ def training_data(catalogue: Catalogue, features: Features, split: Split, tuning
     trainable = tuple(position[item.item_id] for item in catalogue.items if item.item_id not in hidden)
     asks = [Ask(media=media, item=item) for item, _, media, label in rows if label == TRAIN and any(media.values())]
     asks += [Ask(media={"image": (photo,)}, item=item) for item in trainable for photo in spare(features.items[item])]
+    if split.name == "everything":  # a photo may be all there is to ask with: the item is then found by its words
+        alone = [(item, features.items[item]) for item in trainable if not spare(features.items[item])]
+        asks += [Ask(media={"image": own["image"]}, item=i) for i, own in alone if own.get("image") and own.get("text")]
     photos: dict[int, tuple[int, ...]] = defaultdict(tuple)
     for item, _, media, label in rows:
         if label == TRAIN:

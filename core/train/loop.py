@@ -50,6 +50,8 @@ class Trainer:
         )
         best, best_epoch, weights, curves = self.validate(), 0, state_of(self.model), []
         curves.append({"epoch": 0.0, **best})
+        if not asks:  # neither reviews nor photos to ask with: the spaces are fitted, there is nothing to learn from
+            return 0, curves
         for epoch in range(1, settings.epochs + 1):
             self.model.train()
             self.refresh_memory()

@@ -58,6 +58,8 @@ def train_run(
     )
     with deterministic(settings):
         stop = best_length(catalogue, settings, features, split) if settings.tune_folds else None
+        if split.name == "everything" and stop is None:
+            stop = settings.epochs  # nothing is held out to choose an epoch by
         data = training_data(catalogue, features, split)
         model = fresh_model(settings, features, data)
         best, curves = Trainer(model, data, settings).fit(
