@@ -21,8 +21,3 @@ def info_nce(left: Tensor, right: Tensor, scale: Tensor | float, same: Tensor | 
         logits = logits.masked_fill(off, -torch.inf)
     target = torch.arange(len(left), device=left.device)
     return (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)) / 2
-
-
-def uniformity(points: Tensor) -> Tensor:
-    """log mean exp(-2 ||x - y||^2) over pairs of unit rows; lower is more spread. Source: Wang & Isola 2020."""
-    return torch.pdist(points).square().mul(-2).exp().mean().log()
