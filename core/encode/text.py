@@ -61,9 +61,9 @@ class TextEncoder:
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Character range of each word piece of `encode`; (0, 0) for the begin and end marks."""
-        return self.tokenizer(
-            text, truncation=True, max_length=self.max_length, return_offsets_mapping=True
-        )["offset_mapping"]
+        return self.tokenizer(text, truncation=True, max_length=self.max_length, return_offsets_mapping=True)[
+            "offset_mapping"
+        ]
 
 
 def batches_by_tokens(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:

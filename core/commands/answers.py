@@ -1,0 +1,86 @@
+"""Commands that ask a run: recommend, evaluate."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from core.commands import Reply, add, count, query_of, query_options, run_options, workspace_of
+from core.jobs.bar import Bar
+
+
+def register(commands: Any) -> None:
+    one = add(
+        commands, "evaluate", evaluate, "metrics of a run with 95 %% intervals",
+        "evaluate --run studio-default --products cold --query review+photo",
+    )  # fmt: skip
+    run_options(one)
+    one.add_argument("--protocol", help="how the data are split; the run's own by default")
+    one.add_argument("--split", choices=("validation", "test"), default="test")
+    one.add_argument("--query", choices=("review", "photo", "review+photo"), default="review+photo")
+    one.add_argument("--products", choices=("all", "warm", "cold"), default="all")
+
+    one = add(
+        commands, "recommend", recommend, "ranked items for words and photos",
+        'recommend --run studio-default --text "a mug that keeps tea warm" --image mug.jpg',
+    )  # fmt: skip
+    run_options(one)
+    query_options(one)
+    one.add_argument("--top", type=count, default=12, metavar="K", help="how many items (default 12)")
+
+
+def evaluate(options: argparse.Namespace) -> Reply:
+    from core.evaluate.run import evaluate_run
+
+    bar = Bar(sys.stderr)
+    try:
+        answer = evaluate_run(
+            workspace_of(options), options.run_name, catalogue=options.catalogue, protocol=options.protocol,
+            split=options.split, query=options.query, products=options.products,
+        )  # fmt: skip
+    finally:
+        bar.close()
+    told = {
+        name: f"{one['value']:.4f}  [{one['low']:.4f}, {one['high']:.4f}]" for name, one in answer["metrics"].items()
+    }
+    lines = [
+        f"{options.run_name}, {options.split}, {options.products} products",
+        *(f"{k:<14} {v}" for k, v in told.items()),
+    ]
+    return Reply(answer=answer, lines=lines)
+
+
+def recommend(options: argparse.Namespace) -> Reply:
+    workspace = workspace_of(options)
+    catalogue = options.catalogue or workspace.run(options.run_name).catalogue
+    query = query_of(options, workspace.known_user(catalogue, options.user) if options.user else None)
+    from core.pipeline import open_pipeline  # heavy: only when there is something to answer
+
+    found = open_pipeline(workspace, options.run_name, options.catalogue).recommend(
+        query, top=options.top, without=tuple(options.without)
+    )
+    for notice in found.notices:
+        print(f"{notice.where or 'note'}: {notice.message} ({notice.code})", file=sys.stderr)
+    answer = {
+        "run": found.run, "catalogue": found.catalogue, "device": found.device, "scope": found.scope,
+        "items": [
+            {
+                "item_id": one.item_id, "title": one.title, "rank": one.rank, "score": one.score,
+                "shares": one.shares, "gates": one.gates, "phi": one.phi, "base": one.base,
+            }
+            for one in found.items
+        ],
+        "distance": found.distance and {**asdict(found.distance), "unlike_anything": found.distance.unlike_anything},
+        "timing_ms": found.timing_ms,
+        "notices": [asdict(notice) for notice in found.notices],
+    }  # fmt: skip
+    lines = [
+        f"{one.rank:>3}  {one.score:8.4f}  {one.item_id:<16} {one.title[:60]:<60}  "
+        + ", ".join(f"{modality} {share:.0%}" for modality, share in one.shares.items())
+        for one in found.items
+    ]
+    if found.distance and found.distance.unlike_anything:
+        lines.insert(0, "this is unlike anything in this shop; the best of what is there:")
+    return Reply(answer=answer, lines=lines)

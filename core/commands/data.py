@@ -1,0 +1,105 @@
+"""Commands about what is there: doctor, import, catalogues."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from core.commands import DONE, REFUSED, Reply, add, workspace_of
+from core.errors import InputError
+from core.jobs.bar import Bar
+from core.store.values import CatalogueInfo
+from core.workspace import BUNDLED_CATALOGUE, Workspace
+
+
+def register(commands: Any) -> None:
+    add(commands, "doctor", doctor, "what is there, what is missing, and what that costs", "doctor --json")
+
+    one = add(
+        commands, "import", import_catalogue, "read a catalogue folder, clean it, report, train a first run",
+        "import ~/shop --name shop",
+    )  # fmt: skip
+    one.add_argument("source", type=Path, metavar="SOURCE", help="folder with items.csv, interactions.csv and photos")
+    one.add_argument("--name", required=True, help="what the catalogue will be called here")
+    one.add_argument("--format", choices=("auto", "folder"), default="auto", help="how SOURCE is laid out")
+    one.add_argument("--job", type=int, help=argparse.SUPPRESS)
+    add(commands, "catalogues", catalogues, "list the catalogues", "catalogues --json")
+
+
+def doctor(options: argparse.Namespace) -> Reply:
+    """Exit status 1 when something that is needed is missing."""
+    from core.doctor import examine
+
+    found = examine(workspace_of(options))
+    marks = {True: "ok     ", False: "MISSING"}
+    lines = [
+        f"{marks[check.ok] if check.needed or check.ok else 'absent '} {check.name}: {check.detail}"
+        for check in found.checks
+    ]
+    verdict = "everything that is needed is there" if found.ok else "something that is needed is missing"
+    answer = {"ok": found.ok, "device": found.device, "checks": [asdict(check) for check in found.checks]}
+    return Reply(answer=answer, lines=[*lines, verdict], status=DONE if found.ok else REFUSED)
+
+
+def import_catalogue(options: argparse.Namespace) -> Reply:
+    from core.jobs.work import working
+
+    workspace, bar = workspace_of(options), Bar(sys.stderr)
+    given = (str(options.source.absolute()), "--name", options.name)
+    try:
+        with working(workspace, "import", options.name, arguments=given, job=options.job, show=bar.show) as work:
+            done = workspace.import_folder(_folder(options.source), options.name, work.step)
+            answer = {
+                "catalogue": done.catalogue, "items": done.items, "users": done.users,
+                "interactions": done.interactions, "media": done.media,
+                "refused": [{"where": n.where, "code": n.code, "reason": n.message} for n in done.refused],
+                "cleaned": done.cleaned, "rejects_file": done.rejects_file and str(done.rejects_file),
+                "run": done.run, "encoded": done.encoded, "changed": done.changed,
+            }  # fmt: skip
+            work.finish({**answer, "refused": len(done.refused)})
+    finally:
+        bar.close()
+    lines = [
+        f"{done.catalogue}: {done.items} items, {done.users} users, {done.interactions} interactions, "
+        + ", ".join(f"{count} {modality}" for modality, count in done.media.items()),
+        f"encoded {done.encoded}; " + ("ready" if done.changed else "nothing changed"),
+        *(f"cleaned: {what} {count}" for what, count in done.cleaned.items()),
+        *(f"refused: {notice.where}: {notice.message} ({notice.code})" for notice in done.refused[:100]),
+        *([f"all {len(done.refused)} refusals: {done.rejects_file}"] if done.refused else []),
+        f"first run: {done.run}",
+    ]
+    return Reply(answer=answer, lines=lines)
+
+
+def catalogues(options: argparse.Namespace) -> Reply:
+    listed = _listed(workspace_of(options))
+    found = [
+        {
+            "name": one.name, "items": one.items, "users": one.users, "interactions": one.interactions,
+            "media": one.media, "version": one.version, "bundled": one.bundled,
+        }
+        for one in listed
+    ]  # fmt: skip
+    lines = [
+        f"{one.name:<20} {one.items:>7} items {one.users:>7} users {one.interactions:>8} interactions  "
+        + ", ".join(f"{count} {modality}" for modality, count in one.media.items())
+        for one in listed
+    ]
+    return Reply(answer={"catalogues": found}, lines=lines or ["none"])
+
+
+def _listed(workspace: Workspace) -> list[CatalogueInfo]:
+    if any(one.bundled for one in workspace.catalogues()):
+        workspace.catalogue(BUNDLED_CATALOGUE)  # read once, so that its version is known
+    return workspace.catalogues()
+
+
+def _folder(source: Path) -> Path:
+    if not source.is_dir():
+        raise InputError(
+            "E-INPUT-VALUE", f'"{source.name[:80]}": there is no such folder; a catalogue folder was expected.'
+        )
+    return source
