@@ -108,14 +108,38 @@ class Interaction:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FeatureMatrix:
+    """Ready-made vectors of one modality, (N, width) float32 in a .npy file `path` below the catalogue's root.
+
+    Row k belongs to item k; a row of NaN means that the item has none; `items` counts the others. digest: sha256 of the
+    file. encoder: fingerprint of the encoder that made them, "" where nobody said.
+    """
+
+    path: str
+    digest: str
+    width: int
+    items: int
+    encoder: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """What stands for an encoder: only what was made by the very same one can be compared."""
+        return self.encoder or f"matrix-{self.digest[:16]}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Catalogue:
-    """Items, interactions and the folder their media live in. `version` is the sha256 of the tables and media list."""
+    """Items, interactions and the folder their media live in. `version` is the sha256 of the tables and media list.
+
+    features: modalities that came as a matrix; it takes the place of encoding that modality of the items.
+    """
 
     name: str
     version: str
     root: Path
     items: tuple[Item, ...]
     interactions: tuple[Interaction, ...] = ()
+    features: Mapping[Modality, FeatureMatrix] = field(default_factory=dict)
 
     def position(self) -> dict[str, int]:
         """item_id -> row; the row order of the item file is the index order everywhere."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
-from core.domain import Catalogue, Interaction, Item
+from core.domain import Catalogue, FeatureMatrix, Interaction, Item
 from core.store.engines import Store
 from core.store.tables import CatalogueRow, InteractionRow, ItemRow, MediumRow
 from core.store.values import CatalogueInfo, count_media
@@ -30,6 +31,7 @@ def save_catalogue(session: Session, catalogue: Catalogue, report: Mapping[str, 
         users=len({one.user_id for one in catalogue.interactions}),
         interactions=len(catalogue.interactions),
         media=count_media(catalogue),
+        features={modality: asdict(matrix) for modality, matrix in catalogue.features.items()},
         report=dict(report),
         created=datetime.now(UTC),
     )
@@ -73,7 +75,10 @@ def load_catalogue(store: Store, name: str, root: Path) -> Catalogue | None:
                 .order_by(InteractionRow.row)
             )
         )  # fmt: skip
-        return Catalogue(name=name, version=head.version, root=root, items=items, interactions=interactions)
+        return Catalogue(
+            name=name, version=head.version, root=root, items=items, interactions=interactions,
+            features={modality: FeatureMatrix(**matrix) for modality, matrix in head.features.items()},
+        )  # fmt: skip
 
 
 def list_catalogues(store: Store) -> list[CatalogueInfo]:

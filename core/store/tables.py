@@ -62,7 +62,8 @@ class Base(DeclarativeBase):
 
 
 class CatalogueRow(Base):
-    """One imported catalogue; `report` is what the import cleaned and refused, as numbers and messages."""
+    """One imported catalogue; `features` are its feature matrices by modality, `report` is what the import cleaned and
+    refused, as numbers and messages."""
 
     __tablename__ = "catalogues"
 
@@ -73,6 +74,7 @@ class CatalogueRow(Base):
     users: Mapped[int] = mapped_column(Integer)
     interactions: Mapped[int] = mapped_column(Integer)
     media: Mapped[dict[str, int]] = mapped_column(JSON)
+    features: Mapped[dict[str, dict[str, Any]]] = mapped_column(JSON, default=dict)
     report: Mapped[dict[str, Any]] = mapped_column(JSON)
     created: Mapped[datetime] = mapped_column(Moment)
 

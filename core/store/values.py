@@ -90,10 +90,12 @@ class SavedQuery:
 
 
 def count_media(catalogue: Catalogue) -> dict[str, int]:
-    """Different files of items and interactions, by modality."""
+    """Different files of items and interactions, by modality; of a feature matrix the items that have a row."""
     files: dict[str, set[str]] = defaultdict(set)
     owners: tuple[Item | Interaction, ...] = (*catalogue.items, *catalogue.interactions)
     for owner in owners:
         for modality, paths in owner.media.items():
             files[modality].update(paths)
-    return {modality: len(paths) for modality, paths in sorted(files.items()) if paths}
+    counts = {modality: len(paths) for modality, paths in files.items() if paths}
+    counts |= {modality: matrix.items for modality, matrix in catalogue.features.items()}
+    return dict(sorted(counts.items()))
