@@ -209,6 +209,8 @@ def make_older(place: Path) -> None:
                 created=datetime.now(UTC),
             )
         )  # fmt: skip
+        session.flush()
+        session.execute(text("ALTER TABLE catalogues DROP COLUMN features"))
     store.close()
 
 
