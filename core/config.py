@@ -32,6 +32,11 @@ class RunSettings:
     own_photo: chance that a training query without a photo borrows one of its product's. weight_align: of the
     alignment loss. weight_users: how far the users' loss reaches into the item vectors (0: not at all). tune_folds:
     first find the best number of epochs on one of so many folds of the products, held out; 0 trains at once.
+
+    Of rankers that learn from interactions: own_width of the vectors of users and items; layers of a graph or a
+    Transformer; loss: bpr, softmax or auto (what the ranker is known for); negatives a softmax draws, and its heat
+    (temperature); penalty on squared lengths; user_batch likes a step at user_rate; item_share: how much the frozen
+    item-item graph of item_neighbours adds to `graph`.
     """
 
     catalogue: str = "studio"
@@ -56,19 +61,32 @@ class RunSettings:
     weight_users: float = 0.0
     user_rate: float = 3e-3
     tune_folds: int = 0
+    own_width: int = 64
+    layers: int = 2
+    loss: str = "auto"
+    negatives: int = 1024
+    heat: float = 0.15
+    penalty: float = 1e-4
+    user_batch: int = 2048
+    item_share: float = 0.0
+    item_neighbours: int = 10
     threads: int = 2
 
     def __post_init__(self) -> None:
         for name, low, high in (
             ("epochs", 0, 1000), ("batch", 2, 65536), ("width", 4, 4096), ("kept", 4, 8192), ("soften", 0, 1),
             ("drop_modality", 0, 1), ("own_photo", 0, 1), ("learning_rate", 0, 1), ("threads", 1, 256),
-            ("tune_folds", 0, 100),
+            ("tune_folds", 0, 100), ("own_width", 1, 4096), ("layers", 0, 12), ("negatives", 1, 1 << 20),
+            ("heat", 1e-3, 10), ("penalty", 0, 10), ("user_batch", 1, 1 << 20), ("item_share", 0, 10),
+            ("item_neighbours", 1, 1000),
         ):  # fmt: skip
             value = getattr(self, name)
             if not low <= value <= high:
                 raise SettingsError(
                     f"{name} is {value}; a value from {low} to {high} was expected. Correct the setting"
                 )
+        if self.loss not in ("auto", "bpr", "softmax"):
+            raise SettingsError(f'loss is "{self.loss}"; auto, bpr or softmax was expected. Correct the setting')
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, sort_keys=True)
