@@ -181,23 +181,27 @@ class Encoded:
 @dataclass(frozen=True, kw_only=True)
 class Aligned:
     """One modality of B things in the shared space: tokens (B, L, D), mask (B, L), pooled (B, D) of unit length
-    (zero where absent), present (B,), media (B, R) the weight each photo got, rows summing to 1 where present."""
+    (zero where absent), present (B,), media (B, R) the weight each photo got, rows summing to 1 where present;
+    weights (B, L) the attention each token got when it was pooled, None where an aligner pools without any."""
 
     tokens: Tensor
     mask: Tensor
     pooled: Tensor
     present: Tensor
     media: Tensor
+    weights: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fused:
     """vector (B, D) of unit length; gates (B, M) summing to 1 over present modalities (all 0 where nothing is
-    present); attention (B, H, L, L) over the concatenated tokens of all modalities, or None where a fuser has none."""
+    present); attention (B, H, L, L) over the concatenated tokens of all modalities, or None where a fuser has none;
+    layers: the same of every block in order, where a fuser has several."""
 
     vector: Tensor
     gates: Tensor
     attention: Tensor | None = None
+    layers: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

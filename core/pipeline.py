@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +68,7 @@ class Pipeline:
 
     def recommend(self, query: Query, *, top: int = 12, without: tuple[Modality, ...] = ()) -> Recommendation:
         """The best `top` items with what each modality contributed; nothing given at all ranks by the null vector.
+        `without` leaves modalities out: of the query, or of the items where a known user alone is asked for.
 
         Raises PhotoError or TextError when nothing usable is left of the query, InputError for an unknown user or for
         what this ranker cannot do.
@@ -78,26 +79,29 @@ class Pipeline:
         states = self.encode(read)
         clock.lap("encode")
         players = self.players(query, states)
+        asked = bool(players) or query.user is None or any(m in query.modalities for m in without)
         aligned = self.align(states, players)
         clock.lap("align")
         fused = self.fuse(aligned)
         clock.lap("fuse")
-        coalitions = self.rank(query, players, fused.vectors)  # (2^M, N)
+        coalitions = self.rank(query, fused.vectors if asked else None)  # (2^M, N)
         clock.lap("rank")
-        asked = bool(players) or query.user is None
+        if not asked:  # the items' own modalities are the players
+            players = tuple(m for m in self.model.modalities if m not in without)
+            coalitions = coalitions[rows_of(self.model.modalities, players)]
         return Recommendation(
             run=self.run,
             catalogue=self.catalogue.name,
             device=self.device,
             scope="query" if asked else "item",
-            players=players if asked else self.model.modalities,
-            items=self.cards(coalitions, players if asked else self.model.modalities, fused if asked else None, top),
+            players=players,
+            items=self.cards(coalitions, players, fused if asked else None, top),
             coalitions=coalitions,
             item_ids=self.item_ids,
-            distance=self.distance(fused.vectors[-1], players) if players else None,
+            distance=self.distance(fused.vectors[-1], players) if asked and players else None,
             timing_ms=clock.finish(),
             notices=notices,
-            media_weights={m: tuple(aligned[m].media[-1].tolist()) for m in players},
+            media_weights={m: tuple(aligned[m].media[-1].tolist()) for m in states},
         )
 
     def read(self, query: Query) -> tuple[Read, tuple[Notice, ...]]:
@@ -145,12 +149,12 @@ class Pipeline:
         return Coalitions(vectors=fused.vector, gates=fused.gates)
 
     @torch.inference_mode()
-    def rank(self, query: Query, players: tuple[Modality, ...], vectors: Tensor) -> np.ndarray:
-        """Scores of all items under every coalition, (2^M, N) float32: of the query's modalities where some were given,
-        else of the items' own. A known user's taste is added to every coalition of a query."""
+    def rank(self, query: Query, vectors: Tensor | None) -> np.ndarray:
+        """Scores of all items under every coalition, (2^M, N) float32: of the query's modalities, whose fused vectors
+        are given, else of the items' own. A known user's taste is added to every coalition of a query."""
         ranker, items = self.model.ranker, self.items.vectors[-1]
         scores = None
-        if players or query.user is None:
+        if vectors is not None:
             self.must("query")
             scores = ranker.score_query(vectors, items)
         if query.user is not None:
@@ -297,6 +301,12 @@ def item_vectors(
     if vectors is not None:
         write_atomic(vectors / "items" / told["digests"]["model.safetensors"][:16] / name, made.to_bytes())
     return made
+
+
+def rows_of(all_players: Sequence[Modality], players: Sequence[Modality]) -> list[int]:
+    """Rows of the coalitions of `all_players` (binary order) in which nobody but `players` takes part, in their order."""
+    bits = [1 << all_players.index(player) for player in players]
+    return [sum(bit for j, bit in enumerate(bits) if row >> j & 1) for row in range(1 << len(bits))]
 
 
 def kept_vectors(folder: Path, told: Mapping[str, Any], name: str, vectors: Path | None) -> dict[str, Tensor] | None:

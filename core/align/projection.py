@@ -28,18 +28,32 @@ class Head(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, encoded: Encoded, tokens: bool) -> Aligned:
-        logits = self.attend(encoded.tokens).squeeze(-1).masked_fill(~encoded.mask, -torch.inf)  # (B, L)
+    def forward(self, encoded: Encoded, tokens: bool, context: Tensor | None = None) -> Aligned:
+        """context (B, L, D): what a further reader found out about each token; it is added in the shared space."""
         present = encoded.present
-        weight = logits.masked_fill(~present[:, None], 0).softmax(-1) * encoded.mask  # (B, L); uniform to begin with
-        pooled = torch.einsum("bl,ble->be", weight, encoded.tokens)  # (B, kept)
-        pooled = self.dropout(pooled)
-        pooled = functional.normalize(self.project(pooled) + self.bend(pooled), dim=-1) * present[:, None]
+        weight = self.weigh(encoded)  # (B, L)
+        pooled = self.vector(self.dropout(torch.einsum("bl,ble->be", weight, encoded.tokens)))  # (B, D)
         states = self.project(encoded.tokens) if tokens else encoded.tokens[..., :0]
+        if context is not None:
+            pooled = pooled + torch.einsum("bl,bld->bd", weight, context)
+            states = states + context if tokens else states
         media = torch.zeros_like(encoded.pooled_mask, dtype=weight.dtype).scatter_add(1, encoded.part, weight)
         return Aligned(
-            tokens=states * encoded.mask[..., None], mask=encoded.mask, pooled=pooled, present=present, media=media
+            tokens=states * encoded.mask[..., None],
+            mask=encoded.mask,
+            pooled=functional.normalize(pooled, dim=-1) * present[:, None],
+            present=present,
+            media=media,
         )
+
+    def weigh(self, encoded: Encoded) -> Tensor:
+        """(B, L): what each token is worth, summing to 1 over a thing's tokens; uniform to begin with."""
+        logits = self.attend(encoded.tokens).squeeze(-1).masked_fill(~encoded.mask, -torch.inf)  # (B, L)
+        return logits.masked_fill(~encoded.present[:, None], 0).softmax(-1) * encoded.mask
+
+    def vector(self, pooled: Tensor) -> Tensor:
+        """Standardised (..., kept) -> shared space (..., D), not yet of unit length."""
+        return self.project(pooled) + self.bend(pooled)
 
     def project(self, states: Tensor) -> Tensor:
         return functional.linear(states, self.start + self.shift.weight, self.shift.bias)
@@ -48,8 +62,11 @@ class Head(nn.Module):
 class Projection(nn.Module):
     """A head of its own for every modality; they meet only through the loss.
 
-    widths: modality -> width of its standardised states. D is `width`.
+    widths: modality -> width of its standardised states. D is `width`. `mixes`: whether a vector may tell of the other
+    modalities of its thing; the alignment loss then looks at each modality by itself.
     """
+
+    mixes = False
 
     def __init__(self, widths: Mapping[Modality, int], width: int, hidden: int = 128, dropout: float = 0.2) -> None:
         super().__init__()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,35 @@ class TextEncoder:
         return self.tokenizer(text, truncation=True, max_length=self.max_length, return_offsets_mapping=True)[
             "offset_mapping"
         ]
+
+    def words(self, text: str) -> list[Word]:
+        """The words of a text in any script, each with its word pieces; punctuation belongs to the word it touches."""
+        words: list[Word] = []
+        for piece, (start, end) in enumerate(self.spans(text)):
+            if start == end:
+                continue
+            last = words[-1] if words else None
+            touches = last is not None and last.end == start and not alone(text[start])
+            if last and touches and not (alone(text[start - 1]) and text[start].isalnum()):
+                words[-1] = Word(text=text[last.start : end], start=last.start, end=end, pieces=(*last.pieces, piece))
+            else:
+                words.append(Word(text=text[start:end], start=start, end=end, pieces=(piece,)))
+        return words
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word:
+    """Characters start to end of a text, and the rows of `encode` that stand for them."""
+
+    text: str
+    start: int
+    end: int
+    pieces: tuple[int, ...]
+
+
+def alone(character: str) -> bool:
+    """Whether a character is a word of its own: scripts that are written without spaces."""
+    return unicodedata.name(character, "").startswith(("CJK UNIFIED", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER"))
 
 
 def batches_by_tokens(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:

@@ -68,8 +68,9 @@ class JointTransformer(Weighted):
         mask = torch.cat([aligned[m].mask for m in self.modalities], 1)
         states = torch.cat([self.summary.expand(len(states), 1, -1) + mixed[:, None], states], 1)  # (B, 1 + L, D)
         mask = functional.pad(mask, (1, 0), value=True)
-        weight = None
+        weight, layers = None, []
         for block in self.blocks:
             states, weight = block(states, mask, attention)
+            layers += [] if weight is None else [weight]
         mixed = mixed + self.correct(self.outward(states[:, 0]))
-        return Fused(vector=self.unit_or_null(mixed, gates), gates=gates, attention=weight)
+        return Fused(vector=self.unit_or_null(mixed, gates > 0), gates=gates, attention=weight, layers=tuple(layers))
