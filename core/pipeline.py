@@ -304,7 +304,7 @@ def item_vectors(
 
 
 def rows_of(all_players: Sequence[Modality], players: Sequence[Modality]) -> list[int]:
-    """Rows of the coalitions of `all_players` (binary order) in which nobody but `players` takes part, in their order."""
+    """Rows of the coalitions of `all_players` (binary order) in which only `players` take part, in their order."""
     bits = [1 << all_players.index(player) for player in players]
     return [sum(bit for j, bit in enumerate(bits) if row >> j & 1) for row in range(1 << len(bits))]
 
