@@ -12,6 +12,7 @@ from core.features import Features, Media
 from core.train.data import Ask, Cases, TrainingData
 
 VALIDATION_QUERIES = 400
+FEWEST_WATCHED, MOST_WATCHED = 20, 1000  # products by which the alignment is watched
 
 
 def training_data(catalogue: Catalogue, features: Features, split: Split, tuning: Iterable[str] = ()) -> TrainingData:
@@ -48,9 +49,16 @@ def training_data(catalogue: Catalogue, features: Features, split: Split, tuning
         validation=Cases(
             asks=chosen_queries(rows, bool(apart)),
             users=held_users(catalogue, split, list(users), VALIDATION, set(trainable)),
+            items=watched(rows, trainable),
         ),
         pool=tuple(range(len(catalogue.items))),
     )
+
+
+def watched(rows: Sequence[tuple], trainable: Sequence[int]) -> tuple[int, ...]:
+    """Products of validation rows that training does not see; where there are too few of them, the trained ones."""
+    unseen = {item for item, _, _, label in rows if label == VALIDATION} - set(trainable)
+    return tuple(sorted(unseen)) if len(unseen) >= FEWEST_WATCHED else tuple(trainable[:MOST_WATCHED])
 
 
 def held_out(catalogue: Catalogue, split: Split) -> set[str]:

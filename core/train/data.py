@@ -21,10 +21,14 @@ class Ask:
 
 @dataclass(frozen=True, kw_only=True)
 class Cases:
-    """Held-out material to select by: queries, and per user (training row) the history and the held-out positives."""
+    """Held-out material to select by: queries, and per user (training row) the history and the held-out positives.
+
+    items: item rows whose modalities are matched with each other, to watch the alignment; nothing is selected by them.
+    """
 
     asks: tuple[Ask, ...] = ()
     users: tuple[tuple[int, frozenset[int]], ...] = ()
+    items: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,40 +7,53 @@ import random
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from core.align.losses import info_nce
+from core.align.losses import alignment_loss
 from core.config import RunSettings
 from core.domain import Encoded, Modality
 from core.model import Model
 from core.rank.multimodal import History, Multimodal
+from core.train.checkpoint import Checkpoint, Progress
+from core.train.curves import Curves
 from core.train.data import Ask, Media, TrainingData, positives
+from core.train.validate import validate
 
 OnStep = Callable[[str, float, dict[str, float]], None]
 
 
 class Trainer:
-    """Fits a model on training data. Same seed, machine, versions and threads: same weights."""
+    """Fits a model on training data. Same seed, machine, versions and threads: same weights.
 
-    def __init__(self, model: Model, data: TrainingData, settings: RunSettings) -> None:
-        self.model, self.data, self.settings = model, data, settings
+    device: where the model computes. On CUDA the losses are computed in bfloat16 where that is safe (autocast).
+    """
+
+    def __init__(self, model: Model, data: TrainingData, settings: RunSettings, device: str = "cpu") -> None:
+        self.model, self.data, self.settings, self.device = model, data, settings, device
         self.random = random.Random(settings.seed)
         self.row_of = {item: row for row, item in enumerate(data.trainable)}
-        self.known = torch.tensor([self.row_of.get(item, -1) for item in range(len(data.items))])
         fit_spaces(model, data, settings.soften)
+        self.parts = nn.ModuleDict({"model": model}).to(device)  # all that is trained
         self.memory = torch.zeros(len(data.trainable), settings.width)  # last seen vector of every trainable item
         self.histories = [[(self.row_of[i], r) for i, r in history if i in self.row_of] for history in data.histories]
         self.likes = [(u, item) for u, history in enumerate(self.histories) for item in sorted(positives(history))]
         self.learns_users = isinstance(model.ranker, Multimodal)
 
-    def fit(self, on_step: OnStep | None = None, stop_after: int | None = None) -> tuple[int, list[dict[str, float]]]:
+    def fit(
+        self,
+        on_step: OnStep | None = None,
+        stop_after: int | None = None,
+        checkpoint: Checkpoint | None = None,
+        curves: Curves | None = None,
+    ) -> tuple[int, list[dict[str, float]]]:
         """Trains, keeps the weights of the best epoch; returns that epoch and one row of figures an epoch.
 
-        stop_after: keep the weights of that epoch instead, without looking at the validation figures.
+        stop_after: keep the weights of that epoch instead, without looking at the validation figures. checkpoint: where
+        a state is kept after every epoch, and gone on from where there is one. curves: who is told of every epoch.
         """
-        settings, asks = self.settings, list(self.data.asks)
-        per_epoch = max(1, math.ceil(len(asks) / settings.batch))
+        tell, settings = on_step or (lambda label, fraction, figures: None), self.settings
+        per_epoch = max(1, math.ceil(len(self.data.asks) / settings.batch))
         optimiser = torch.optim.AdamW(groups(self.model, settings))
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser,
@@ -48,71 +61,88 @@ class Trainer:
             total_steps=max(1, per_epoch * settings.epochs),
             pct_start=0.15,
         )
-        best, best_epoch, weights, curves = self.validate(), 0, state_of(self.model), []
-        curves.append({"epoch": 0.0, **best})
-        if not asks:  # neither reviews nor photos to ask with: the spaces are fitted, there is nothing to learn from
-            return 0, curves
-        for epoch in range(1, settings.epochs + 1):
+        state = checkpoint.restore(self.parts, optimiser, schedule, self.random) if checkpoint else None
+        if state is None:
+            state = Progress(order=list(range(len(self.data.asks))))
+            self.note(state, validate(self), None)
+        while not self.settled(state, stop_after):
+            label, loss = f"epoch {state.epoch + 1} of {settings.epochs}", 0.0
             self.model.train()
             self.refresh_memory()
-            self.random.shuffle(asks)
-            total = 0.0
+            self.random.shuffle(state.order)
             for step in range(per_epoch):
-                loss = self.loss(asks[step * settings.batch : (step + 1) * settings.batch])
-                optimiser.zero_grad(set_to_none=True)
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-                optimiser.step()
+                batch = state.order[step * settings.batch : (step + 1) * settings.batch]
+                loss += self.step([self.data.asks[row] for row in batch], optimiser) / per_epoch
                 schedule.step()
-                total += float(loss.detach())
-                if on_step:
-                    on_step(
-                        f"epoch {epoch} of {settings.epochs}",
-                        (epoch - 1 + (step + 1) / per_epoch) / settings.epochs,
-                        {},
-                    )
-            found = self.validate()
-            curves.append({"epoch": float(epoch), "loss": total / per_epoch, **found})
-            if on_step:
-                on_step(f"epoch {epoch} of {settings.epochs}", epoch / settings.epochs, curves[-1])
-            if epoch == stop_after or (stop_after is None and found["selection"] > best["selection"]):
-                best, best_epoch, weights = found, epoch, state_of(self.model)
-            if epoch == stop_after or (stop_after is None and epoch - best_epoch >= settings.patience):
-                break
-        self.model.load_state_dict(weights)
-        return best_epoch, curves
+                tell(label, (state.epoch + (step + 1) / per_epoch) / settings.epochs, {})
+            state.epoch += 1
+            self.note(state, {"loss": loss, **validate(self)}, stop_after)
+            if checkpoint:
+                checkpoint.save(state, self.parts, optimiser, schedule, self.random)
+            if curves:
+                curves.write(state.curves)
+            tell(label, state.epoch / settings.epochs, state.curves[-1])
+        self.parts.load_state_dict(state.weights)
+        return state.best_epoch, state.curves
+
+    def settled(self, state: Progress, stop_after: int | None) -> bool:
+        """Whether there is nothing more to learn: the last epoch, the one asked for, no better one for too long."""
+        if state.epoch >= self.settings.epochs or not self.data.asks:
+            return True  # without reviews and photos to ask with the spaces are fitted, and that is all
+        if stop_after is not None:
+            return state.epoch >= stop_after
+        return state.epoch - state.best_epoch >= self.settings.patience
+
+    def note(self, state: Progress, found: dict[str, float], stop_after: int | None) -> None:
+        """Keeps the figures of an epoch, and its weights where it is the best so far or the one asked for."""
+        state.curves.append({"epoch": float(state.epoch), **found})
+        better = state.epoch == 0 or (stop_after is None and found["selection"] > state.best["selection"])
+        if better or state.epoch == stop_after:
+            state.best, state.best_epoch, state.weights = found, state.epoch, state_of(self.parts)
+
+    def step(self, asks: Sequence[Ask], optimiser: torch.optim.Optimizer) -> float:
+        """One step down the gradient of these queries; returns their loss."""
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.startswith("cuda")):
+            loss = self.loss(asks)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.parts.parameters(), 1.0)
+        optimiser.step()
+        return float(loss.detach())
 
     def loss(self, asks: Sequence[Ask]) -> Tensor:
         settings, model = self.settings, self.model
         media = [self.vary(ask) for ask in asks]
         answers = [self.row_of[ask.item] for ask in asks]
         likes = self.random.sample(self.likes, min(len(self.likes), settings.batch)) if self.learns_users else []
-        rows = sorted(set(answers))
+        seen = sorted(set(answers))
         lent = {a: m.get("image", ()) for a, m in zip(answers, media, strict=True)}
-        item_media = [self.vary_item(self.data.items[self.data.trainable[row]], lent.get(row, ())) for row in rows]
-        aligned = model.align(self.batch(item_media))
-        items = self.memory.clone().index_copy(0, torch.tensor(rows), model.fuse(aligned).vector)  # (N, D)
+        item_media = [self.vary_item(self.data.items[self.data.trainable[row]], lent.get(row, ())) for row in seen]
+        rows, right = self.index(seen), self.index(answers)
+        shown, given = self.batch(item_media), self.batch(media)
+        aligned, asked = model.align(shown), model.align(given)
+        items = self.memory.clone().index_copy(0, rows, model.fuse(aligned).vector.float())  # (N, D)
         self.memory[rows] = items[rows].detach()
-        asked = model.align(self.batch(media))
         query = model.fuse(asked).vector  # (B, D)
-        loss = functional.cross_entropy(model.ranker.score_query(query, items), torch.tensor(answers))
+        loss = functional.cross_entropy(model.ranker.score_query(query, items), right)
         if settings.weight_align:
-            loss = loss + settings.weight_align * self.alignment(
-                aligned, asked, torch.tensor(rows), torch.tensor(answers)
-            )
+            apart = model.align_apart(shown, aligned), model.align_apart(given, asked)
+            loss = loss + settings.weight_align * self.alignment(*apart, rows, right)
+        loss = loss + model.own_loss(shown, aligned) + model.own_loss(given, asked)
         if likes:
             loss = loss + self.user_loss(likes, items)
         return loss
 
     def alignment(self, aligned: dict, asked: dict, rows: Tensor, answers: Tensor) -> Tensor:
-        """InfoNCE between every two modalities of the same things, items and queries alike."""
-        total, scale = torch.zeros(()), self.model.ranker.scale
+        """Of every two modalities of the same things, items and queries alike."""
+        near = alignment_loss(self.settings.align_loss)
+        total, scale = torch.zeros((), device=self.device), self.model.ranker.scale
         names = self.model.modalities
         for left, right in ((a, b) for i, a in enumerate(names) for b in names[i + 1 :]):
             for space, who in ((aligned, rows), (asked, answers)):
                 both = space[left].present & space[right].present
                 same = who[both][:, None] == who[both][None]
-                total = total + info_nce(space[left].pooled[both], space[right].pooled[both], scale, same)
+                total = total + near(space[left].pooled[both], space[right].pooled[both], scale, same)
         return total
 
     def user_loss(self, likes: Sequence[tuple[int, int]], items: Tensor) -> Tensor:
@@ -120,13 +150,12 @@ class Trainer:
         history out of the candidates. It reaches the item vectors damped: they belong to the queries first."""
         damped = items.detach() + self.settings.weight_users * (items - items.detach())
         rows = [[pair for pair in self.histories[user] if pair[0] != item] for user, item in likes]
-        scores = self.model.ranker.score_users(
-            History.of(rows, [user for user, _ in likes]), damped, torch.arange(len(items))
-        )
+        history = History.of(rows, [user for user, _ in likes]).to(self.device)
+        scores = self.model.ranker.score_users(history, damped, torch.arange(len(items), device=self.device))
         met = torch.zeros_like(scores, dtype=torch.bool)
         for at, row in enumerate(rows):
             met[at, [item for item, _ in row]] = True
-        return functional.cross_entropy(scores.masked_fill(met, -1e9), torch.tensor([item for _, item in likes]))
+        return functional.cross_entropy(scores.masked_fill(met, -1e9), self.index([item for _, item in likes]))
 
     def vary(self, ask: Ask) -> Media:
         """A training query is not always whole: it may borrow a photo of its product, and lose a modality."""
@@ -148,7 +177,11 @@ class Trainer:
         return kept
 
     def batch(self, media: Sequence[Media]) -> dict[Modality, Encoded]:
-        return {m: bank.batch([thing.get(m, ()) for thing in media]) for m, bank in self.data.banks.items()}
+        banks = self.data.banks.items()
+        return {m: bank.batch([thing.get(m, ()) for thing in media]).to(self.device) for m, bank in banks}
+
+    def index(self, rows: Sequence[int]) -> Tensor:
+        return torch.tensor(rows, dtype=torch.long, device=self.device)
 
     @torch.no_grad()
     def vectors(self, media: Sequence[Media], block: int = 64) -> Tensor:
@@ -156,47 +189,17 @@ class Trainer:
         training, _ = self.model.training, self.model.eval()
         pieces = [self.model(self.batch(media[at : at + block])) for at in range(0, len(media), block)]
         self.model.train(training)
-        return torch.cat(pieces) if pieces else torch.zeros(0, self.settings.width)
+        return torch.cat(pieces) if pieces else torch.zeros(0, self.settings.width, device=self.device)
+
+    @torch.no_grad()
+    def aligned(self, media: Sequence[Media], block: int = 64) -> dict[Modality, Tensor]:
+        """Aligned vectors (n, D) of every modality by itself, zero where it is absent."""
+        blocks = (self.batch(media[at : at + block]) for at in range(0, len(media), block))
+        spaces = [self.model.align_apart(one, self.model.align(one)) for one in blocks]
+        return {m: torch.cat([space[m].pooled for space in spaces]) for m in self.model.modalities}
 
     def refresh_memory(self) -> None:
         self.memory = self.vectors([self.data.items[item] for item in self.data.trainable])
-
-    @torch.no_grad()
-    def validate(self) -> dict[str, float]:
-        """MRR of held-out queries (whole, each modality alone), NDCG@10 of held-out likes; selection = sum."""
-        self.model.eval()
-        cases, found = self.data.validation, {}
-        items = self.vectors(self.data.items)
-        if cases.asks:
-            pool = torch.tensor(self.data.pool)
-            answers = torch.tensor([self.data.pool.index(ask.item) for ask in cases.asks])
-            asked = self.vectors([ask.media for ask in cases.asks])
-            found["mrr"] = reciprocal_rank(asked @ items[pool].T, answers)
-            for m in self.model.modalities:
-                alone = [ask for ask in cases.asks if ask.media.get(m)]
-                if alone:
-                    answers = torch.tensor([self.data.pool.index(ask.item) for ask in alone])
-                    asked = self.vectors([{m: ask.media[m]} for ask in alone])
-                    found[f"mrr_{m}"] = reciprocal_rank(asked @ items[pool].T, answers)
-        if cases.users and hasattr(self.model.ranker, "score_users"):
-            found["ndcg@10"] = self.user_ndcg(items)
-        whole = found.get("mrr", 0.0) + 0.1 * sum(v for k, v in found.items() if k.startswith("mrr_"))
-        return {"selection": whole + found.get("ndcg@10", 0.0), **found}
-
-    def user_ndcg(self, items: Tensor, k: int = 10) -> float:
-        trainable = torch.tensor(self.data.trainable)
-        pairs = [(u, held) for u, held in self.data.validation.users]
-        rows = [self.histories[user] for user, _ in pairs]
-        scores = self.model.ranker.score_users(
-            History.of(rows, [u for u, _ in pairs]), items[trainable], torch.arange(len(trainable))
-        )
-        total = 0.0
-        for at, (_, held) in enumerate(pairs):
-            scores[at, [row for row, _ in rows[at]]] = -torch.inf
-            top = scores[at].topk(k).indices.tolist()
-            gain = sum(1 / math.log2(r + 2) for r, row in enumerate(top) if self.data.trainable[row] in held)
-            total += gain / sum(1 / math.log2(r + 2) for r in range(min(k, len(held))))
-        return total / len(pairs)
 
 
 def fit_spaces(model: Model, data: TrainingData, soften: float) -> None:
@@ -206,13 +209,6 @@ def fit_spaces(model: Model, data: TrainingData, soften: float) -> None:
         rows = torch.tensor(data.trained_media(modality), dtype=torch.long)
         space.fit(bank.pooled[rows].float(), soften)  # type: ignore[operator]
         bank.transform(space, space.kept)  # type: ignore[arg-type]
-
-
-def reciprocal_rank(scores: Tensor, answers: Tensor) -> float:
-    """Mean 1 / rank; an equal score counts half a place."""
-    own = scores.gather(1, answers[:, None])
-    ahead = (scores > own).sum(1) + ((scores == own).sum(1) - 1) / 2
-    return float((1 / (1 + ahead)).mean())
 
 
 def groups(model: Model, settings: RunSettings) -> list[dict]:
@@ -228,5 +224,5 @@ def groups(model: Model, settings: RunSettings) -> list[dict]:
     ]
 
 
-def state_of(model: Model) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+def state_of(parts: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in parts.state_dict().items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -14,17 +15,19 @@ from typing import Any
 import torch
 from safetensors.torch import save as to_bytes
 
-from core.config import RunSettings
+from core.config import RunSettings, wanted_device
 from core.domain import Catalogue
 from core.evaluate.measure import measure
 from core.evaluate.protocols import split_by
 from core.evaluate.splits import Split, item_folds
 from core.features import Features, catalogue_features
 from core.files import digest_bytes, write_atomic
-from core.model import Model
+from core.model import Model, best_device
 from core.pipeline import load_run
 from core.rank.baselines import Popularity
 from core.train.build import training_data, training_users
+from core.train.checkpoint import Checkpoint
+from core.train.curves import CURVES, EVENTS, Curves
 from core.train.data import TrainingData
 from core.train.loop import Trainer
 
@@ -44,30 +47,44 @@ class RunRecord:
 
 
 def train_run(
-    catalogue: Catalogue, settings: RunSettings, out: Path, *, vectors: Path, on_step: OnStep | None = None
+    catalogue: Catalogue,
+    settings: RunSettings,
+    out: Path,
+    *,
+    vectors: Path,
+    on_step: OnStep | None = None,
+    resume: bool = False,
 ) -> RunRecord:
     """Trains one run on a catalogue and writes its folder `out`, whose name becomes the run's name.
 
-    vectors: the content-addressed vector store. on_step(label, fraction, figures) may raise to cancel; nothing is
-    written then. Raises UnknownNameError for names that no registry knows.
+    vectors: the content-addressed vector store. on_step(label, fraction, figures) may raise to cancel: no run is
+    written then, but a checkpoint of the last whole epoch stays in `out`. resume: go on from such a checkpoint, with
+    the same weights in the end as without the break (on the CPU). Raises UnknownNameError for names that no registry
+    knows, SettingsError where the checkpoint belongs to another training.
     """
     begun, tell = time.monotonic(), on_step or (lambda label, fraction, figures: None)
     split = split_by(settings.protocol, catalogue, 0)
+    kept = checkpoints(out, catalogue, settings, split)
+    if not resume:
+        forget(out, kept)
     features = catalogue_features(
         catalogue, settings, vectors, on_step=lambda label, fraction: tell(label, fraction * 0.3, {})
     )
     with deterministic(settings):
-        stop = best_length(catalogue, settings, features, split) if settings.tune_folds else None
+        stop = best_length(catalogue, settings, features, split, kept["tuning"]) if settings.tune_folds else None
         if split.name == "everything" and stop is None:
             stop = settings.epochs  # nothing is held out to choose an epoch by
         data = training_data(catalogue, features, split)
         model = fresh_model(settings, features, data)
-        best, curves = Trainer(model, data, settings).fit(
-            lambda label, fraction, figures: tell(label, 0.3 + 0.6 * fraction, figures), stop_after=stop
-        )
+        device = best_device(wanted_device())
+        with Curves(out) as shown:
+            best, curves = Trainer(model, data, settings, device).fit(
+                lambda label, fraction, figures: tell(label, 0.3 + 0.6 * fraction, figures),
+                stop_after=stop, checkpoint=kept["training"], curves=shown,
+            )  # fmt: skip
     users = training_users(catalogue, split)
     parts = {
-        "model.safetensors": to_bytes(model.state_dict()),
+        "model.safetensors": to_bytes({name: value.cpu() for name, value in model.state_dict().items()}),
         "history.safetensors": to_bytes(history_tensors(data)),
     }
     told = {
@@ -76,6 +93,7 @@ def train_run(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": json.loads(settings.to_json()),
         "widths": dict(features.widths),
+        "encoders": dict(features.encoders),
         "data": {
             "catalogue": catalogue.name,
             "version": catalogue.version,
@@ -92,16 +110,36 @@ def train_run(
     parts[f"items-{catalogue.version[:16]}.safetensors"] = pipeline.items.to_bytes()
     metrics, distances = measure(pipeline, features, split)
     write_run(out, {**told, "metrics": metrics, "distances": distances}, parts)
+    forget(out, kept, curves=False)
     tell("done", 1.0, {})
     seconds = time.monotonic() - begun
     return RunRecord(run=out.name, epochs=len(curves) - 1, best_epoch=best, metrics=metrics, seconds=seconds)
 
 
-def best_length(catalogue: Catalogue, settings: RunSettings, features: Features, split: Split) -> int:
+def checkpoints(out: Path, catalogue: Catalogue, settings: RunSettings, split: Split) -> dict[str, Checkpoint]:
+    """Where the two parts of a training are kept while it goes on: finding the number of epochs, and the run itself."""
+    belongs = {"settings": asdict(settings), "version": catalogue.version, "split": split.fingerprint.sha}
+    names = ("tuning", "training")
+    return {name: Checkpoint(path=out / "checkpoint" / f"{name}.safetensors", belongs=belongs) for name in names}
+
+
+def forget(out: Path, kept: Mapping[str, Checkpoint], curves: bool = True) -> None:
+    """The checkpoints go, and with them the curves of an earlier training."""
+    for one in kept.values():
+        one.remove()
+    if (out / "checkpoint").is_dir():
+        (out / "checkpoint").rmdir()
+    if curves:
+        (out / CURVES).unlink(missing_ok=True)
+        shutil.rmtree(out / EVENTS, ignore_errors=True)
+
+
+def best_length(catalogue: Catalogue, settings: RunSettings, features: Features, split: Split, kept: Checkpoint) -> int:
     """How many epochs are best for products that training has not seen: judged on one fold of them, held out."""
     folds = item_folds((item.item_id for item in catalogue.items), settings.tune_folds)
     data = training_data(catalogue, features, split, tuning=[item for item, fold in folds.items() if fold == 0])
-    return max(1, Trainer(fresh_model(settings, features, data), data, settings).fit()[0])
+    trainer = Trainer(fresh_model(settings, features, data), data, settings, best_device(wanted_device()))
+    return max(1, trainer.fit(checkpoint=kept)[0])
 
 
 def fresh_model(settings: RunSettings, features: Features, data: TrainingData) -> Model:

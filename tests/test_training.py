@@ -1,0 +1,124 @@
+"""Training as a service: what is killed goes on, what is watched can be read, what was trained is the same anywhere."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import core.train.run
+from core.errors import SettingsError
+from core.train import train_run
+from tests.tiny_world import tiny_catalogue, tiny_features, tiny_settings
+
+ROOT = Path(__file__).resolve().parents[1]
+KILLED_AFTER_TWO = """
+import os, signal, sys
+from pathlib import Path
+import core.train.run
+from tests.tiny_world import tiny_catalogue, tiny_features, tiny_settings
+core.train.run.catalogue_features = tiny_features
+def die(label, fraction, figures):
+    if label == "epoch 3 of 4":
+        os.kill(os.getpid(), signal.SIGKILL)
+out = Path(sys.argv[1])
+core.train.run.train_run(tiny_catalogue(), tiny_settings(epochs=4), out, vectors=out, on_step=die)
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_encoders(monkeypatch):
+    monkeypatch.setattr(core.train.run, "catalogue_features", tiny_features)
+
+
+def train(out: Path, resume: bool = False, on_step=None, **given):
+    return train_run(tiny_catalogue(), tiny_settings(**given), out, vectors=out, on_step=on_step, resume=resume)
+
+
+def told(out: Path) -> dict:
+    return json.loads((out / "run.json").read_text("utf-8"))
+
+
+def weights(out: Path) -> str:
+    return told(out)["digests"]["model.safetensors"]
+
+
+def test_what_was_killed_after_two_epochs_goes_on_and_ends_with_the_same_weights(tmp_path):
+    done = subprocess.run([sys.executable, "-c", KILLED_AFTER_TWO, str(tmp_path / "killed")], cwd=ROOT, timeout=120)
+    assert done.returncode == -signal.SIGKILL
+    assert (tmp_path / "killed" / "checkpoint" / "training.safetensors").is_file()
+    assert not (tmp_path / "killed" / "run.json").exists()
+    seen: list[str] = []
+    train(tmp_path / "killed", resume=True, on_step=lambda label, fraction, figures: seen.append(label), epochs=4)
+    train(tmp_path / "whole", epochs=4)
+    assert "epoch 2 of 4" not in seen and "epoch 3 of 4" in seen
+    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
+    assert told(tmp_path / "killed")["training"] == told(tmp_path / "whole")["training"]
+
+
+def test_a_run_that_is_whole_leaves_no_checkpoint(tmp_path):
+    train(tmp_path / "run")
+    assert not (tmp_path / "run" / "checkpoint").exists()
+
+
+def test_what_was_cancelled_keeps_its_last_whole_epoch_and_no_run(tmp_path):
+    def stop(label, fraction, figures):
+        if label.startswith("epoch 2"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "run", on_step=stop)
+    assert (tmp_path / "run" / "checkpoint" / "training.safetensors").is_file()
+    assert not (tmp_path / "run" / "run.json").exists()
+    with pytest.raises(SettingsError, match="belongs to other settings"):
+        train(tmp_path / "run", resume=True, seed=5)
+
+
+def test_without_resume_a_training_begins_anew(tmp_path):
+    def stop(label, fraction, figures):
+        if label.startswith("epoch 2"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "run", on_step=stop, seed=5)
+    train(tmp_path / "run")
+    train(tmp_path / "other")
+    assert weights(tmp_path / "run") == weights(tmp_path / "other")
+
+
+def test_the_search_for_the_best_length_goes_on_too(tmp_path):
+    def stop(label, fraction, figures):
+        if label.startswith("epoch 1"):
+            raise KeyboardInterrupt
+
+    given = {"tune_folds": 3, "epochs": 2}
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "run", on_step=stop, **given)
+    assert (tmp_path / "run" / "checkpoint" / "tuning.safetensors").is_file()
+    train(tmp_path / "run", resume=True, **given)
+    train(tmp_path / "whole", **given)
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+
+
+def test_every_epoch_leaves_its_figures_where_a_page_and_tensorboard_read_them(tmp_path):
+    train(tmp_path / "run")
+    rows = [json.loads(line) for line in (tmp_path / "run" / "curves.jsonl").read_text("utf-8").splitlines()]
+    assert [row["epoch"] for row in rows] == [0, 1, 2, 3]
+    assert {"loss", "mrr", "ndcg@10", "align@1 text-image"} <= set(rows[-1])
+    assert rows == told(tmp_path / "run")["training"]["curves"]
+    [events] = (tmp_path / "run" / "tensorboard").glob("events.out.tfevents.*")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log = EventAccumulator(str(events))
+    log.Reload()
+    assert [point.step for point in log.Scalars("loss")] == [1, 2, 3]
+    assert log.Scalars("mrr")[-1].value == pytest.approx(rows[-1]["mrr"], abs=1e-6)
+
+
+def test_training_stops_when_nothing_gets_better(tmp_path):
+    record = train(tmp_path / "run", epochs=30, patience=1, learning_rate=0.0, user_rate=0.0)
+    assert (record.best_epoch, record.epochs) == (0, 1)
