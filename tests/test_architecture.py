@@ -43,17 +43,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "importing": BINDING,
     "jobs": BINDING | {"importing"},
     "report": BINDING | {"figures"},
+    "mapping": BINDING,
+    "figures_map": GROUND | {"figures"},
 }
 ABOVE_EVERYTHING = {"core.__main__", "core.doctor"}  # the command line binds all of core
-PAGE_MAY_IMPORT = GROUND | {"presets", "figures"}
+PAGE_MAY_IMPORT = GROUND | {"presets", "figures", "figures_map"}
 SHARED_MAY_IMPORT = PAGE_MAY_IMPORT | {
-    "workspace", "pipeline", "jobs", "evaluate", "report", "importing", "doctor", "catalog", "explain",
+    "workspace", "pipeline", "jobs", "evaluate", "report", "importing", "doctor", "catalog", "explain", "mapping",
 }  # fmt: skip
 
 SCREEN = {"streamlit"}
 HEAVY = {"streamlit", "umap", "transformers", "timm", "numba", "sentence_transformers", "captum", "tensorboard"}
-MAY_LOAD_TORCH = {"encode", "align", "fuse", "rank", "train", "explain", "model", "features", "pipeline"}
-MEASURE_NETWORKS = {"core.evaluate.measure", "core.evaluate.run"}
+MAY_LOAD_TORCH = {"encode", "align", "fuse", "rank", "train", "explain", "model", "features", "pipeline", "mapping"}
+MEASURE_NETWORKS = {"core.evaluate.measure", "core.evaluate.run", "core.evaluate.judge"}
 STAYS_LIGHT = {"core.explain.shapley", "core.explain.compare", "core.encode.weights"}
 
 

@@ -59,7 +59,10 @@ def test_a_fresh_database_is_made_by_the_migrations_and_equals_the_tables(store:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
         tables = set(inspect(connection).get_table_names())
-    assert {"catalogues", "items", "interactions", "media", "runs", "queries", "jobs", "alembic_version"} == tables
+    people = {"annotations", "labels", "label_names", "slices", "forgotten"}
+    assert {
+        "catalogues", "items", "interactions", "media", "runs", "queries", "jobs", "alembic_version", *people,
+    } == tables  # fmt: skip
 
 
 def test_the_newest_revision_in_the_code_is_the_newest_migration() -> None:
@@ -202,6 +205,8 @@ def make_older(place: Path) -> None:
     with store.writing() as session:
         session.execute(text("DROP TABLE queries"))
         session.execute(text("DROP TABLE jobs"))
+        for table in ("labels", "annotations", "label_names", "slices", "forgotten"):
+            session.execute(text(f"DROP TABLE {table}"))
         session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
         session.add(
             CatalogueRow(

@@ -21,8 +21,8 @@ from sqlalchemy.orm import Session
 
 from core.errors import StoreError
 
-HEAD = "0003"  # newest revision in migrations/versions; a test compares the two
-KNOWN = ("0001", "0002", "0003")
+HEAD = "0004"  # newest revision in migrations/versions; a test compares the two
+KNOWN = ("0001", "0002", "0003", "0004")
 MIGRATIONS = Path(__file__).parent / "migrations"
 WAIT = 30.0  # seconds a writer waits for another
 

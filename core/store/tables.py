@@ -204,3 +204,67 @@ class JobRow(Base):
     code: Mapped[str] = mapped_column(String(32))
     message: Mapped[str] = mapped_column(Words)
     result: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+
+
+class AnnotationRow(Base):
+    """What one person noted about one case; its being there means that they have seen it. `version` counts changes."""
+
+    __tablename__ = "annotations"
+    __table_args__ = (Index("uq_annotations_case", "catalogue", "case_key", "author", unique=True),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    catalogue: Mapped[str] = mapped_column(String(64))
+    case_key: Mapped[str] = mapped_column(String(16))
+    user_id: Mapped[str] = mapped_column(String(255), index=True)
+    item_id: Mapped[str] = mapped_column(String(255), index=True)
+    author: Mapped[str] = mapped_column(String(80))
+    note: Mapped[str] = mapped_column(Words)
+    version: Mapped[int] = mapped_column(Integer)
+    updated: Mapped[datetime] = mapped_column(Moment)
+
+
+class LabelRow(Base):
+    """One label that a person gave to a case."""
+
+    __tablename__ = "labels"
+
+    annotation_id: Mapped[int] = mapped_column(ForeignKey("annotations.id", ondelete="CASCADE"), primary_key=True)
+    label: Mapped[str] = mapped_column(String(40), primary_key=True)
+    created: Mapped[datetime] = mapped_column(Moment)
+
+
+class LabelNameRow(Base):
+    """The label set of this workspace, in the order of its keys 1 to 9."""
+
+    __tablename__ = "label_names"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    meaning: Mapped[str] = mapped_column(Words)
+    position: Mapped[int] = mapped_column(Integer)
+
+
+class SliceRow(Base):
+    """A slice that somebody named; `id` is that of its link."""
+
+    __tablename__ = "slices"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    catalogue: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(120))
+    conditions: Mapped[list[list[str]]] = mapped_column(JSON)
+    author: Mapped[str] = mapped_column(String(80))
+    created: Mapped[datetime] = mapped_column(Moment)
+
+
+class ForgottenRow(Base):
+    """A user or item that was removed, as a keyed digest that is used nowhere else; `runs` had learned from it."""
+
+    __tablename__ = "forgotten"
+    __table_args__ = (Index("uq_forgotten_digest", "catalogue", "digest", unique=True),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    catalogue: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[str] = mapped_column(String(8))
+    digest: Mapped[str] = mapped_column(String(64))
+    runs: Mapped[list[str]] = mapped_column(JSON)
+    created: Mapped[datetime] = mapped_column(Moment)

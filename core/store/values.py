@@ -89,6 +89,50 @@ class SavedQuery:
     parts: tuple[SavedPart, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class CaseRef:
+    """A case as people refer to it: its key, and whose it is, so that it can be forgotten with them."""
+
+    key: str
+    user: str
+    item: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Annotation:
+    """What one person noted about one case. `version` is to be handed back when it is changed."""
+
+    case: CaseRef
+    author: str
+    labels: tuple[str, ...] = ()
+    note: str = ""
+    version: int = 0
+    updated: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedSlice:
+    """A slice that somebody named; conditions are (attribute, value) pairs."""
+
+    id: str
+    catalogue: str
+    name: str
+    conditions: tuple[tuple[str, str], ...]
+    author: str
+    created: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forgotten:
+    """One removal: the keyed digest of what was removed and the runs that had learned from it."""
+
+    catalogue: str
+    kind: str
+    digest: str
+    runs: tuple[str, ...]
+    created: datetime
+
+
 def count_media(catalogue: Catalogue) -> dict[str, int]:
     """Different files of items and interactions, by modality; of a feature matrix the items that have a row."""
     files: dict[str, set[str]] = defaultdict(set)

@@ -1,0 +1,225 @@
+"""Cases: one held-out question each, with what a person needs to see why its answer was right or wrong.
+
+A case is a held-out row of the catalogue: a query (its review, photos, sounds) that should lead to its product, or a
+known user who should be shown the product they liked next. Cases are made once (core/evaluate/judge.py), kept as
+Parquet in the workspace, and read from there; nothing here loads a model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.domain import Catalogue, Modality
+from core.errors import ShapeError, UnknownNameError
+from core.files import write_atomic
+
+if TYPE_CHECKING:
+    from core.workspace import Workspace
+
+FORMAT = 1
+SHOWN = 5  # products kept of what was shown
+ANYTHING, USERS = "anything", "users"  # kinds beside those of `core.evaluate.measure.KINDS`
+NEAR = 10  # a truth at rank 2 to 10 was nearly found
+ORDERS: dict[str, str] = {
+    "worst": "worst first: the largest loss",
+    "surprising": "most surprising: one modality alone finds it, together they lose it",
+    "near": "near misses: the smallest margin lost",
+    "best": "best first: the smallest loss",
+    "file": "in the order of the catalogue",
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Cases:
+    """Q cases of one run over one catalogue, M modalities.
+
+    about: run, digest of its weights, catalogue, version, protocol, split, kind, part, items. key (Q,) names a case in
+    every run; row (Q,) of the catalogue's interactions; user, item (Q,) ids, item being the truth; warm (Q,) whether
+    training knows the item; cluster (Q,) of the truth's item vector, twin (Q,) its cosine to the nearest other one.
+    rank (Q,) of the truth, from 1; alone (Q, M) its rank when asked with that modality only, 0 where the case has none
+    of it; present (Q, M). loss (Q,): cross-entropy of the truth among all candidates, nats; margin (Q,): score of the
+    truth - score of the best other. blame (Q, M): exact Shapley values of the loss, positive where the modality misled;
+    for_truth, for_shown (Q, M): those of the score of the truth and of the best other product. shown (Q, SHOWN) ids,
+    best first, "" beyond the last.
+    """
+
+    about: Mapping[str, Any]
+    modalities: tuple[Modality, ...]
+    key: NDArray[np.str_]
+    row: NDArray[np.int64]
+    user: NDArray[np.str_]
+    item: NDArray[np.str_]
+    warm: NDArray[np.bool_]
+    cluster: NDArray[np.int16]
+    twin: NDArray[np.float32]
+    rank: NDArray[np.int32]
+    alone: NDArray[np.int32]
+    present: NDArray[np.bool_]
+    loss: NDArray[np.float32]
+    margin: NDArray[np.float32]
+    blame: NDArray[np.float32]
+    for_truth: NDArray[np.float32]
+    for_shown: NDArray[np.float32]
+    shown: NDArray[np.str_]
+
+    def __post_init__(self) -> None:
+        for name in ARRAYS:
+            if len(getattr(self, name)) != len(self.key):
+                raise ShapeError(f"{len(self.key)} cases and {len(getattr(self, name))} of {name}; one each is needed")
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+    @property
+    def surprise(self) -> NDArray[np.float64]:
+        """(Q,) how many times further down the truth is than its best modality alone would have put it, as a log."""
+        best = np.where(self.alone > 0, self.alone, np.iinfo(np.int32).max).min(1)
+        return np.log(self.rank) - np.log(np.minimum(best, np.iinfo(np.int32).max))
+
+    @property
+    def pull(self) -> NDArray[np.float32]:
+        """(Q, M) what each modality gave to what was shown rather than to the truth, in score units."""
+        return self.for_shown - self.for_truth
+
+    def values(self, metric: str) -> NDArray[np.float64]:
+        """(Q,) recall@1, recall@10, mrr (higher is better) or loss (lower is better)."""
+        if metric not in METRICS:
+            raise UnknownNameError("metric", metric, METRICS)
+        if metric == "loss":
+            return self.loss.astype(np.float64)
+        return 1.0 / self.rank if metric == "mrr" else (self.rank <= int(metric.split("@")[1])).astype(np.float64)
+
+    def order(self, name: str) -> NDArray[np.int64]:
+        """All places of cases in one of ORDERS; equal ones stay in file order."""
+        if name == "worst":
+            return np.argsort(-self.loss, kind="stable")
+        if name == "best":
+            return np.argsort(self.loss, kind="stable")
+        if name == "surprising":
+            return np.argsort(-self.surprise, kind="stable")
+        if name == "near":
+            near = np.where((self.rank > 1) & (self.rank <= NEAR), -self.margin, np.inf)
+            return np.argsort(near, kind="stable")
+        if name == "file":
+            return np.arange(len(self))
+        raise UnknownNameError("order", name, ORDERS)
+
+    def place_of(self, key: str) -> int | None:
+        found = np.flatnonzero(self.key == key)
+        return int(found[0]) if len(found) else None
+
+    def to_bytes(self) -> bytes:
+        """As Parquet, one flat column a number; `about` in the file's own metadata."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        columns: dict[str, Any] = {name: getattr(self, name) for name in FLAT}
+        for name in BY_MODALITY:
+            columns |= {f"{name}_{m}": getattr(self, name)[:, at] for at, m in enumerate(self.modalities)}
+        columns |= {f"shown_{place + 1}": self.shown[:, place] for place in range(self.shown.shape[1])}
+        about = json.dumps({"format": FORMAT, "modalities": self.modalities, **self.about})
+        table = pa.table({name: pa.array(values) for name, values in columns.items()})
+        sink = io.BytesIO()
+        pq.write_table(table.replace_schema_metadata({"fusescope": about}), sink, compression="zstd")
+        return sink.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Cases:
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(io.BytesIO(data))
+        about = json.loads(table.schema.metadata[b"fusescope"])
+        about.pop("format")
+        modalities = tuple(about.pop("modalities"))
+        column = {name: table[name].to_numpy() for name in table.column_names}
+        texts: dict[str, Any] = {name: np.asarray(column[name], dtype=np.str_) for name in ("key", "user", "item")}
+        shown = sorted(name for name in column if name.startswith("shown_"))
+        return cls(
+            about=about,
+            modalities=modalities,
+            **texts,
+            **{name: column[name] for name in FLAT if name not in texts},
+            **{name: np.stack([column[f"{name}_{m}"] for m in modalities], 1) for name in BY_MODALITY},
+            shown=np.stack([np.asarray(column[name], dtype=np.str_) for name in shown], 1),
+        )
+
+
+FLAT = ("key", "row", "user", "item", "warm", "cluster", "twin", "rank", "loss", "margin")
+BY_MODALITY = ("alone", "present", "blame", "for_truth", "for_shown")
+ARRAYS = (*FLAT, *BY_MODALITY, "shown")
+METRICS = ("recall@10", "recall@1", "mrr", "loss")
+
+
+def case_key(scope: str, user: str, item: str, timestamp: int | None) -> str:
+    """16 hex digits that name a case in every run and after every re-import; scope is "query" or "user"."""
+    return hashlib.sha256(f"{scope}\t{user}\t{item}\t{timestamp or ''}".encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseSet:
+    """Which cases: of a run, under a protocol, of one kind ("review+photo", ..., "anything", "users") and part."""
+
+    run: str
+    kind: str = ANYTHING
+    part: str = "test"
+    protocol: str = ""  # "": the run's own
+    catalogue: str = ""  # "": the run's own
+
+    def file(self, workspace: Workspace) -> Path:
+        """Where these cases are kept; another version of the catalogue has another file."""
+        catalogue = workspace.catalogue(self.catalogue or workspace.run(self.run).catalogue)
+        name = "-".join([catalogue.version[:16], self.protocol or "own", self.kind, self.part])
+        return workspace.home / "cases" / self.run / f"{name}.parquet"
+
+
+def load_cases(workspace: Workspace, wanted: CaseSet) -> Cases | None:
+    """Cases that were made before, None where there are none or the run was trained again since."""
+    path = wanted.file(workspace)
+    if not path.is_file():
+        return None
+    cases = Cases.from_bytes(path.read_bytes())
+    told = json.loads((workspace.run_folder(wanted.run) / "run.json").read_text("utf-8"))
+    return cases if cases.about["digest"] == told["digests"]["model.safetensors"] else None
+
+
+def save_cases(workspace: Workspace, wanted: CaseSet, cases: Cases) -> Path:
+    return write_atomic(wanted.file(workspace), cases.to_bytes())
+
+
+def text_of(cases: Cases, catalogue: Catalogue, place: int) -> str:
+    """The words of a case's query."""
+    return catalogue.interactions[int(cases.row[place])].text
+
+
+def search(cases: Cases, catalogue: Catalogue, words: str, among: Sequence[int] | NDArray[np.int64]) -> list[int]:
+    """Those places whose review, product title, product id or case key holds all the words, case ignored."""
+    wanted = words.casefold().split()
+    titles = {item.item_id: item.title for item in catalogue.items}
+    found = []
+    for place in among:
+        item, row = str(cases.item[place]), int(cases.row[place])
+        hay = f"{catalogue.interactions[row].text} {titles.get(item, '')} {item} {cases.key[place]}".casefold()
+        if all(word in hay for word in wanted):
+            found.append(int(place))
+    return found
+
+
+def compare(ours: Cases, other: Cases, k: int = 10) -> dict[str, NDArray[np.int64]]:
+    """Places in `ours` of cases that both runs have: fixed (only the other finds it in the first k), broken, and the
+    same either way (found, lost); `there` (P, 2) pairs their places."""
+    spot = {str(key): place for place, key in enumerate(other.key)}
+    pairs = np.array(
+        [(place, spot[str(key)]) for place, key in enumerate(ours.key) if str(key) in spot], dtype=np.int64
+    ).reshape(-1, 2)
+    before, after = ours.rank[pairs[:, 0]] <= k, other.rank[pairs[:, 1]] <= k
+    groups = {"fixed": ~before & after, "broken": before & ~after, "found": before & after, "lost": ~before & ~after}
+    return {name: pairs[chosen, 0] for name, chosen in groups.items()} | {"there": pairs}
