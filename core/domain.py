@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Modality = str
 MODALITIES: tuple[Modality, ...] = ("text", "image", "audio", "video")
+MATRIX = "matrix-"  # begins the fingerprint of ready-made vectors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +125,7 @@ class FeatureMatrix:
     @property
     def fingerprint(self) -> str:
         """What stands for an encoder: only what was made by the very same one can be compared."""
-        return self.encoder or f"matrix-{self.digest[:16]}"
+        return self.encoder or f"{MATRIX}{self.digest[:16]}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from torch import Tensor
 from core.catalog.photos import read_image
 from core.catalog.words import clean_text
 from core.config import RunSettings, wanted_device
-from core.domain import Catalogue, Distance, Modality, Notice, Query, RankedItem, Recommendation
+from core.domain import MATRIX, Catalogue, Distance, Modality, Notice, Query, RankedItem, Recommendation
 from core.encode import load_encoder
 from core.encode.states import States, collate
 from core.errors import InputError, ModelError, SettingsError, UnknownNameError
@@ -110,9 +110,7 @@ class Pipeline:
         notices: list[Notice] = []
         refused: list[InputError] = []
         for number, part in enumerate(query.parts, 1):
-            if part.modality not in self.model.modalities:
-                known = ", ".join(self.model.modalities)
-                raise SettingsError(f"run {self.run} cannot read {part.modality}; it knows {known}. Choose another run")
+            self.must_read(part.modality)
             name = part.name or ("your words" if part.modality == "text" else f"photo {number}")
             try:
                 reader = clean_text if part.modality == "text" else read_image
@@ -207,6 +205,18 @@ class Pipeline:
                 self._encoders[modality] = load_encoder(modality, encoder_name(self.settings, modality), self.device)
             return self._encoders[modality]
 
+    def must_read(self, modality: Modality) -> None:
+        """Raises SettingsError for a modality that the run does not know, or knows as a ready-made matrix only."""
+        if modality not in self.model.modalities:
+            known = ", ".join(self.model.modalities)
+            raise SettingsError(f"run {self.run} cannot read {modality}; it knows {known}. Choose another run")
+        known = self.told.get("encoders", {}).get(modality, "")
+        if known.startswith(MATRIX):
+            raise SettingsError(
+                f"run {self.run} learned {modality} from ready-made vectors ({known}); no {modality} that is given now "
+                "can be compared with them. Ask as a known user, or choose a run that encodes for itself"
+            )
+
     def must(self, case: str) -> None:
         if case not in self.model.ranker.cases:
             raise InputError(
@@ -296,7 +306,10 @@ def item_vectors(
             return Coalitions(vectors=kept["vectors"].float().to(device), gates=kept["gates"].float().to(device))
         if vectors is None:
             raise UnknownNameError("catalogue", catalogue.name, [told["data"]["catalogue"]])
-        features = catalogue_features(catalogue, settings, vectors, interactions=False)
+        features = catalogue_features(
+            catalogue, settings, vectors, interactions=False, modalities=tuple(told["widths"])
+        )
+        same_encoders(told, features, catalogue)
     made = item_coalitions(model, features, device)
     if vectors is not None:
         write_atomic(vectors / "items" / told["digests"]["model.safetensors"][:16] / name, made.to_bytes())
@@ -307,6 +320,17 @@ def rows_of(all_players: Sequence[Modality], players: Sequence[Modality]) -> lis
     """Rows of the coalitions of `all_players` (binary order) in which only `players` take part, in their order."""
     bits = [1 << all_players.index(player) for player in players]
     return [sum(bit for j, bit in enumerate(bits) if row >> j & 1) for row in range(1 << len(bits))]
+
+
+def same_encoders(told: Mapping[str, Any], features: Features, catalogue: Catalogue) -> None:
+    """Raises SettingsError where run or catalogue have a modality from a matrix, and not both from the same."""
+    for modality, known in told.get("encoders", {}).items():
+        found = features.encoders[modality]
+        if found != known and any(one.startswith(MATRIX) for one in (found, known)):
+            raise SettingsError(
+                f"run {told['run']} knows {modality} of {known}; catalogue {catalogue.name} has {modality} of {found}, "
+                f"and the two cannot be compared. Train a run on {catalogue.name}"
+            )
 
 
 def kept_vectors(folder: Path, told: Mapping[str, Any], name: str, vectors: Path | None) -> dict[str, Tensor] | None:
