@@ -8,10 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import core.train.run
 from core.errors import SettingsError
+from core.evaluate.vectors import MEASURED, unpack
 from core.train import train_run
 from tests.tiny_world import tiny_catalogue, tiny_features, tiny_settings
 
@@ -122,3 +124,16 @@ def test_every_epoch_leaves_its_figures_where_a_page_and_tensorboard_read_them(t
 def test_training_stops_when_nothing_gets_better(tmp_path):
     record = train(tmp_path / "run", epochs=30, patience=1, learning_rate=0.0, user_rate=0.0)
     assert (record.best_epoch, record.epochs) == (0, 1)
+
+
+def test_every_users_and_every_querys_value_is_kept_with_the_run(tmp_path):
+    record = train(tmp_path / "run")
+    measured = unpack((tmp_path / "run" / MEASURED).read_bytes())
+    users = measured["test users"]
+    assert users.ids == tuple(f"u{user:02d}" for user in range(16))  # each has one held-out like
+    assert np.nanmean(users.values["ndcg@10"]) == pytest.approx(record.metrics["test"]["users ndcg@10"])
+    assert set(users.floors) == {"popularity"} and 0 <= users.about["coverage"] <= 1
+    queries = measured["test warm review+photo"]
+    assert queries.values["mrr"].mean() == pytest.approx(record.metrics["test"]["warm review+photo mrr"])
+    assert queries.about["recall@10"] == 10 / 30
+    assert told(tmp_path / "run")["digests"][MEASURED]

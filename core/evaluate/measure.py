@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,17 +13,31 @@ from numpy.typing import NDArray
 
 from core.domain import Catalogue, Modality
 from core.errors import SettingsError
-from core.evaluate.metrics import rank_metrics, retrieval_metrics, target_ranks
+from core.evaluate.metrics import (
+    BLOCK_ELEMENTS,
+    PerUser,
+    TieWarning,
+    list_metrics,
+    rank_metrics,
+    retrieval_metrics,
+    target_ranks,
+    top_items,
+)
 from core.evaluate.splits import ASKED, COLD, TEST, TRAIN, VALIDATION, Split
 from core.evaluate.truth import planted_truth, true_utility
+from core.evaluate.vectors import Measured
 from core.features import Features, Media
 from core.pipeline import Pipeline
 from core.rank.multimodal import History
 
-KINDS: dict[str, tuple[Modality, ...]] = {"review": ("text",), "photo": ("image",), "review+photo": ("text", "image")}
+KINDS: dict[str, tuple[Modality, ...]] = {
+    "review+photo": ("text", "image"), "review": ("text",), "photo": ("image",), "sound": ("audio",), "clip": ("video",)
+}  # fmt: skip
 PRODUCTS = ("all", "warm", "cold")
 HELD = {"test": (TEST, COLD, ASKED), "validation": (VALIDATION,)}
 LIKED = 3.5
+FEWEST_QUERIES = 5  # below it no mean is told
+KEPT = ("ndcg@10", "recall@10", "ndcg@20", "recall@20", "mrr@10", "hit@10")  # of every user
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +47,7 @@ class HeldQueries:
     media: tuple[Media, ...]
     answers: NDArray[np.int64]
     products: tuple[str, ...]
+    ids: tuple[str, ...] = ()  # the same in every run
 
     def only(self, modalities: Sequence[Modality]) -> tuple[Media, ...]:
         return tuple({m: rows for m, rows in media.items() if m in modalities} for media in self.media)
@@ -43,7 +60,7 @@ def held_queries(
     if kind not in KINDS or products not in PRODUCTS:
         raise SettingsError(f"query {kind}, products {products}: expected one of {list(KINDS)} and of {list(PRODUCTS)}")
     trained = {row.item_id for row, label in zip(catalogue.interactions, split.labels, strict=True) if label == TRAIN}
-    position, media, answers, names = catalogue.position(), [], [], []
+    position, media, answers, names, ids = catalogue.position(), [], [], [], []
     for row, own, label in zip(catalogue.interactions, features.interactions, split.labels, strict=True):
         warm = row.item_id in trained
         wanted = label in HELD[part] and products in ("all", "warm" if warm else "cold")
@@ -51,7 +68,10 @@ def held_queries(
             media.append({m: own[m] for m in KINDS[kind]})
             answers.append(position[row.item_id])
             names.append(row.item_id)
-    return HeldQueries(media=tuple(media), answers=np.array(answers, dtype=np.int64), products=tuple(names))
+            ids.append(f"{row.user_id}\t{row.item_id}\t{row.timestamp or ''}")
+    return HeldQueries(
+        media=tuple(media), answers=np.array(answers, dtype=np.int64), products=tuple(names), ids=tuple(ids)
+    )
 
 
 @torch.inference_mode()
@@ -87,75 +107,129 @@ def user_scores(pipeline: Pipeline, users: Sequence[str]) -> NDArray[np.float64]
 @dataclass(frozen=True, kw_only=True)
 class NextItem:
     """Per-user metrics of held-out likes among the items that training knows: ours, popularity, and the true utility's
-    where the truth ships with the catalogue. `users` name the rows."""
+    where the truth ships with the catalogue. `users` name the rows; `lists`: coverage, gini, novelty ... of our lists.
+    """
 
     users: tuple[str, ...]
-    ours: Mapping[str, NDArray[np.float64]]
-    popularity: Mapping[str, NDArray[np.float64]]
-    oracle: Mapping[str, NDArray[np.float64]] | None
+    ours: PerUser
+    popularity: PerUser
+    oracle: PerUser | None
+    lists: Mapping[str, float]
 
 
 def next_item(pipeline: Pipeline, catalogue: Catalogue, split: Split, part: str = "test") -> NextItem | None:
-    """None where no user has a held-out like. Masked: each user's training rows (and the other held-out part's)."""
+    """None where no user has a held-out like. Masked: each user's training rows (and the other held-out part's).
+
+    Users are scored in blocks, so that memory stays flat in their number.
+    """
     label, position = {"test": TEST, "validation": VALIDATION}[part], catalogue.position()
     trained = {row.item_id for row, one in zip(catalogue.interactions, split.labels, strict=True) if one == TRAIN}
-    held: dict[str, set[int]] = {}
-    for row, one in zip(catalogue.interactions, split.labels, strict=True):
-        liked = row.rating is None or row.rating >= LIKED
-        if one == label and liked and row.user_id in pipeline.user_rows and row.item_id in trained:
-            held.setdefault(row.user_id, set()).add(position[row.item_id])
-    if not held or "known user" not in pipeline.model.ranker.cases:
-        return None
-    users = tuple(sorted(held))
-    row_of = {user: row for row, user in enumerate(users)}
-    positives = np.zeros((len(users), len(catalogue.items)), dtype=bool)
-    mask = np.tile([item.item_id not in trained for item in catalogue.items], (len(users), 1))
+    held: dict[str, set[int]] = defaultdict(set)
+    met: dict[str, set[int]] = defaultdict(set)
     counts = np.zeros(len(catalogue.items))
     for row, one in zip(catalogue.interactions, split.labels, strict=True):
-        counts[position[row.item_id]] += one == TRAIN
-        if row.user_id in row_of and one and one != label:
-            mask[row_of[row.user_id], position[row.item_id]] = True
-    for user, items in held.items():
-        positives[row_of[user], sorted(items)] = True
-    mask &= ~positives
-
-    def judged(scores: NDArray[np.float64]) -> Mapping[str, NDArray[np.float64]]:
-        return rank_metrics(scores, positives, mask, (10, 20))
-
+        item = position[row.item_id]
+        counts[item] += one == TRAIN
+        if one == label and (row.rating is None or row.rating >= LIKED) and row.item_id in trained:
+            held[row.user_id].add(item)
+        elif one and one != label:
+            met[row.user_id].add(item)
+    users = tuple(sorted(user for user in held if user in pipeline.user_rows))
+    if not users or "known user" not in pipeline.model.ranker.cases:
+        return None
     truth, ids = planted_truth(catalogue), [item.item_id for item in catalogue.items]
+    unknown = np.array([item_id not in trained for item_id in ids])
+    step = max(1, BLOCK_ELEMENTS // len(ids))
+    ours, popular, ideal, shown = [], [], [], []
+    for start in range(0, len(users), step):
+        block = users[start : start + step]
+        positives, mask = np.zeros((len(block), len(ids)), dtype=bool), np.tile(unknown, (len(block), 1))
+        for at, user in enumerate(block):
+            mask[at, sorted(met[user])] = True
+            positives[at, sorted(held[user])] = True
+        mask &= ~positives
+        scores = user_scores(pipeline, block)
+        ours.append(rank_metrics(scores, positives, mask, (10, 20)))
+        shown.append(top_items(scores, 10, mask))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TieWarning)  # equal counts are what popularity is
+            floor = np.broadcast_to(counts, positives.shape)
+            popular.append(rank_metrics(floor, positives, mask, (10, 20)))
+        if truth:
+            ideal.append(rank_metrics(true_utility(truth, list(block), ids), positives, mask, (10, 20)))
     return NextItem(
         users=users,
-        ours=judged(user_scores(pipeline, users)),
-        popularity=judged(np.tile(counts, (len(users), 1))),
-        oracle=judged(true_utility(truth, list(users), ids)) if truth else None,
+        ours=joined(ours),
+        popularity=joined(popular),
+        oracle=joined(ideal) if ideal else None,
+        lists=list_metrics(np.concatenate(shown), counts, len(pipeline.user_rows)),
     )
 
 
-def measure(pipeline: Pipeline, features: Features, split: Split) -> tuple[dict, dict[str, list[float]]]:
-    """What run.json says of a run: {part: {name: value}}, and sorted distances of held-out queries by modalities."""
+def joined(blocks: Sequence[PerUser]) -> PerUser:
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def measure(pipeline: Pipeline, features: Features, split: Split) -> tuple[dict, dict[str, Measured]]:
+    """What run.json says of a run, {part: {name: value}}, and every value that these means are made of."""
     found: dict[str, dict[str, float]] = {"validation": {}, "test": {}}
-    distances: dict[str, list[float]] = {}
+    measured: dict[str, Measured] = {}
     catalogue = pipeline.catalogue
     if "query" in pipeline.model.ranker.cases:
         for part, products in (("validation", "all"), ("test", "warm"), ("test", "cold")):
-            queries = held_queries(catalogue, features, split, "review+photo", products, part)
-            if len(queries.answers) < 5:
-                continue
-            for kind, modalities in KINDS.items():
-                values = query_metrics(pipeline, features, queries, modalities)
+            queries, kinds = fullest(pipeline, features, split, products, part)
+            for kind in kinds:
+                values = query_metrics(pipeline, features, queries, KINDS[kind])
                 found[part] |= {f"{products} {kind} {name}": float(value.mean()) for name, value in values.items()}
-        distances = held_distances(pipeline, features, split)
+                measured[f"{part} {products} {kind}"] = Measured(
+                    ids=queries.ids, groups=queries.products, values=values, floors={},
+                    about=chance(len(catalogue.items)),
+                )  # fmt: skip
     for part in found:
         users = next_item(pipeline, catalogue, split, part)
         if users:
             found[part] |= {f"users {name}": float(np.nanmean(users.ours[name])) for name in ("ndcg@10", "recall@20")}
-    return found, distances
+            found[part] |= {f"lists {name}": value for name, value in users.lists.items()}
+            measured[f"{part} users"] = of_users(users)
+    return found, measured
+
+
+def fullest(
+    pipeline: Pipeline, features: Features, split: Split, products: str, part: str
+) -> tuple[HeldQueries | None, tuple[str, ...]]:
+    """The queries of the kind with most modalities that has enough of them; and the kinds they can be asked as."""
+    for kind, modalities in KINDS.items():
+        if set(modalities) <= set(pipeline.model.modalities):
+            queries = held_queries(pipeline.catalogue, features, split, kind, products, part)
+            if len(queries.answers) >= FEWEST_QUERIES:
+                return queries, tuple(name for name, needs in KINDS.items() if set(needs) <= set(modalities))
+    return None, ()
+
+
+def of_users(users: NextItem) -> Measured:
+    floors = {"popularity": kept(users.popularity)} | ({"oracle": kept(users.oracle)} if users.oracle else {})
+    return Measured(
+        ids=users.users, groups=users.users, values=kept(users.ours), floors=floors, about=dict(users.lists)
+    )
+
+
+def kept(values: PerUser) -> PerUser:
+    return {name: values[name] for name in KEPT}
+
+
+def chance(items: int) -> dict[str, float]:
+    """What a random order of all items would reach for one right answer."""
+    return {f"recall@{k}": min(1.0, k / items) for k in (1, 5, 10)} | {
+        "mrr": float((1 / np.arange(1, items + 1)).mean())
+    }
 
 
 def held_distances(pipeline: Pipeline, features: Features, split: Split, most: int = 500) -> dict[str, list[float]]:
     """1 - best cosine of held-out queries, sorted, by the modalities they have: what is usual for this shop."""
     found = {}
     for kind, modalities in KINDS.items():
+        if not set(modalities) <= set(pipeline.model.modalities):
+            continue
         queries = held_queries(pipeline.catalogue, features, split, kind)
         if len(queries.answers) >= 20:
             vectors = query_vectors(pipeline, features, queries.media[:: max(1, len(queries.media) // most)])

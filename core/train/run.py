@@ -17,9 +17,10 @@ from safetensors.torch import save as to_bytes
 
 from core.config import RunSettings, wanted_device
 from core.domain import Catalogue
-from core.evaluate.measure import measure
+from core.evaluate.measure import held_distances, measure
 from core.evaluate.protocols import split_by
 from core.evaluate.splits import Split, item_folds
+from core.evaluate.vectors import MEASURED, pack
 from core.features import Features, catalogue_features
 from core.files import digest_bytes, write_atomic
 from core.model import Model, best_device
@@ -108,7 +109,9 @@ def train_run(
     tell("measuring", 0.92, {})
     pipeline = load_run(out, catalogue, features=features)
     parts[f"items-{catalogue.version[:16]}.safetensors"] = pipeline.items.to_bytes()
-    metrics, distances = measure(pipeline, features, split)
+    metrics, measured = measure(pipeline, features, split)
+    parts[MEASURED] = pack(measured)
+    distances = held_distances(pipeline, features, split) if "query" in pipeline.model.ranker.cases else {}
     write_run(out, {**told, "metrics": metrics, "distances": distances}, parts)
     forget(out, kept, curves=False)
     tell("done", 1.0, {})
