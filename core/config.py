@@ -30,8 +30,9 @@ class RunSettings:
     width: of the shared space, D. kept: principal axes of each modality that are kept. soften: see
     `core.align.space.Standardise`. drop_modality: chance that a training query loses one of its modalities.
     own_photo: chance that a training query without a photo borrows one of its product's. weight_align: of the
-    alignment loss. weight_users: how far the users' loss reaches into the item vectors (0: not at all). tune_folds:
-    first find the best number of epochs on one of so many folds of the products, held out; 0 trains at once.
+    alignment loss; align_loss: infonce or uniformity. weight_users: how far the users' loss reaches into the item
+    vectors (0: not at all). tune_folds: first find the best number of epochs on one of so many folds of the products,
+    held out; 0 trains at once.
 
     Of rankers that learn from interactions: own_width of the vectors of users and items; layers of a graph or a
     Transformer; loss: bpr, softmax or auto (what the ranker is known for); negatives a softmax draws, and its heat
@@ -57,6 +58,7 @@ class RunSettings:
     weight_decay: float = 0.02
     drop_modality: float = 0.3
     own_photo: float = 0.7
+    align_loss: str = "infonce"
     weight_align: float = 0.2
     weight_users: float = 0.0
     user_rate: float = 3e-3

@@ -35,6 +35,21 @@ class Model(nn.Module):
     def align(self, standardised: Mapping[Modality, Encoded]) -> dict[Modality, Aligned]:
         return self.aligner(standardised, tokens=self.fuser.reads_tokens)
 
+    def align_apart(
+        self, standardised: Mapping[Modality, Encoded], aligned: Mapping[Modality, Aligned]
+    ) -> Mapping[Modality, Aligned]:
+        """Every modality aligned without sight of the others: what an alignment may be judged by. `aligned` itself,
+        unless the aligner mixes modalities."""
+        if not self.aligner.mixes:
+            return aligned
+        others = {m: [n for n in self.modalities if n != m] for m in self.modalities}
+        return {m: self.aligner(switch_off(standardised, off), tokens=False)[m] for m, off in others.items()}
+
+    def own_loss(self, standardised: Mapping[Modality, Encoded], aligned: Mapping[Modality, Aligned]) -> Tensor:
+        """What the aligner wants beyond its vectors agreeing; zero for most."""
+        own = getattr(self.aligner, "own_loss", None)
+        return own(standardised, aligned) if own else torch.zeros(())
+
     def fuse(self, aligned: Mapping[Modality, Aligned], attention: bool = False) -> Fused:
         return self.fuser(aligned, attention)
 

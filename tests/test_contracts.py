@@ -1,4 +1,4 @@
-"""What every aligner, fuser and ranker promises: a new one joins its registry and is held to it."""
+"""What every ranker promises, and the ground that all parts stand on: media banks, standardising, Shapley values."""
 
 from __future__ import annotations
 
@@ -8,89 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from core.align import ALIGNERS, build_aligner
 from core.align.space import Standardise
-from core.domain import Encoded
 from core.encode.bank import MediaBank
 from core.encode.states import States, collate
-from core.errors import ModelError, ShapeError, UnknownNameError
+from core.errors import ModelError, ShapeError
 from core.explain.shapley import reweight, shapley, shares
-from core.fuse import FUSERS, build_fuser
 from core.rank import RANKERS, build_ranker
 from core.rank.multimodal import History
-
-WIDTHS, D = {"text": 12, "image": 16}, 8
-
-
-def media(rows: list[int], width: int, seed: int = 0, length: int = 5) -> Encoded:
-    """rows: how many media each thing has."""
-    rng = np.random.default_rng(seed)
-
-    def one() -> States:
-        return States(tokens=rng.normal(size=(length, width)), pooled=rng.normal(size=width))
-
-    return collate([[one() for _ in range(count)] for count in rows], width)
-
-
-def shaken(module: torch.nn.Module) -> torch.nn.Module:
-    """Parts start at zero; a contract must hold for trained weights too."""
-    torch.manual_seed(3)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.3)
-    return module.eval()
-
-
-def aligned(name: str, text: list[int], image: list[int]):
-    torch.manual_seed(1)
-    aligner = shaken(build_aligner(name, WIDTHS, D))
-    with torch.no_grad():
-        return aligner({"text": media(text, 12), "image": media(image, 16, seed=1)})
-
-
-@pytest.mark.parametrize("name", ALIGNERS)
-def test_aligned_vectors_have_unit_length_and_absent_ones_are_zero(name):
-    found = aligned(name, [1, 0, 1], [2, 1, 0])
-    assert found["text"].pooled.norm(dim=1).tolist() == pytest.approx([1, 0, 1], abs=1e-5)
-    assert found["image"].pooled.norm(dim=1).tolist() == pytest.approx([1, 1, 0], abs=1e-5)
-    assert found["image"].media.sum(1).tolist() == pytest.approx([1, 1, 0], abs=1e-5)
-
-
-@pytest.mark.parametrize("name", FUSERS)
-def test_a_missing_modality_weighs_nothing(name):
-    fuser = shaken(build_fuser(name, ("text", "image"), D))
-    with torch.no_grad():
-        lone = fuser(aligned("projection", [1, 1], [0, 0]))
-        assert lone.gates[:, 0].tolist() == pytest.approx([1, 1])
-        assert lone.gates[:, 1].tolist() == [0, 0]
-        noise = aligned("projection", [1, 1], [0, 0])
-        torch.nn.init.normal_(noise["image"].tokens)
-        assert torch.allclose(fuser(noise).vector, lone.vector, atol=1e-6)
-
-
-@pytest.mark.parametrize("name", FUSERS)
-def test_nothing_at_all_gives_the_null_vector(name):
-    fuser = shaken(build_fuser(name, ("text", "image"), D))
-    with torch.no_grad():
-        found = fuser(aligned("projection", [0, 1], [0, 1]))
-    assert torch.allclose(found.vector[0], fuser.null / fuser.null.norm(), atol=1e-6)
-    assert found.gates.sum(1).tolist() == pytest.approx([0, 1])
-    assert found.vector.norm(dim=1).tolist() == pytest.approx([1, 1], abs=1e-5)
-
-
-@pytest.mark.parametrize("name", FUSERS)
-def test_who_else_is_in_the_batch_changes_nothing(name):
-    fuser = shaken(build_fuser(name, ("text", "image"), D))
-    with torch.no_grad():
-        both = fuser(aligned("projection", [1, 1], [2, 1]))
-        first = fuser(aligned("projection", [1], [2]))
-    assert torch.allclose(both.vector[0], first.vector[0], atol=1e-5)
-
-
-@pytest.mark.parametrize("build", [build_fuser, build_aligner])
-def test_an_unknown_name_lists_the_known(build):
-    with pytest.raises(UnknownNameError, match=r"known: .*(projection|weighted)"):
-        build("telepathy", WIDTHS if build is build_aligner else ("text", "image"), D)
+from tests.contracts import D, shaken
 
 
 @pytest.mark.parametrize("name", [name for name in RANKERS if "known user" in RANKERS[name].cases])

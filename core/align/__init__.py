@@ -6,11 +6,21 @@ from collections.abc import Callable, Mapping
 
 from torch import nn
 
+from core.align.adversarial import Adversarial
+from core.align.attention import CrossAttention
+from core.align.concat import Concat
 from core.align.projection import Projection
+from core.align.sequence import Sequence
 from core.domain import Modality
 from core.errors import UnknownNameError
 
-ALIGNERS: dict[str, Callable[..., nn.Module]] = {"projection": Projection}
+ALIGNERS: dict[str, Callable[..., nn.Module]] = {
+    "projection": Projection,
+    "concat": Concat,
+    "attention": CrossAttention,
+    "adversarial": Adversarial,
+    "sequence": Sequence,
+}
 
 
 def build_aligner(name: str, widths: Mapping[Modality, int], width: int) -> nn.Module:

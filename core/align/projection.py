@@ -44,6 +44,7 @@ class Head(nn.Module):
             pooled=functional.normalize(pooled, dim=-1) * present[:, None],
             present=present,
             media=media,
+            weights=weight,
         )
 
     def weigh(self, encoded: Encoded) -> Tensor:

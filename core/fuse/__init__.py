@@ -8,10 +8,19 @@ from torch import nn
 
 from core.domain import Modality
 from core.errors import UnknownNameError
+from core.fuse.attention import SelfAttention
+from core.fuse.sequence import SequenceFuser
+from core.fuse.stacking import Stacking
 from core.fuse.transformer import JointTransformer
 from core.fuse.weighted import Weighted
 
-FUSERS: dict[str, Callable[..., nn.Module]] = {"weighted": Weighted, "transformer": JointTransformer}
+FUSERS: dict[str, Callable[..., nn.Module]] = {
+    "weighted": Weighted,
+    "stacking": Stacking,
+    "attention": SelfAttention,
+    "transformer": JointTransformer,
+    "sequence": SequenceFuser,
+}
 
 
 def build_fuser(name: str, modalities: Sequence[Modality], width: int) -> nn.Module:

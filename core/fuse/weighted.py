@@ -6,33 +6,29 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from core.domain import Aligned, Fused, Modality
+from core.fuse.fuser import Fuser, null_vector
 
 
-class Weighted(nn.Module):
+class Weighted(Fuser):
     """vector = unit(sum_m gate_m pooled_m), gates = softmax over the modalities present.
 
     A gate sees its modality's vector and how well it agrees with the others, so it can learn whom to trust.
     """
 
-    reads_tokens = False
-
     def __init__(self, modalities: Sequence[Modality], width: int, hidden: int = 32) -> None:
-        super().__init__()
-        self.modalities = tuple(modalities)
+        super().__init__(modalities)
         self.trust = nn.ModuleDict({m: gate(width, hidden) for m in self.modalities})
-        self.null = nn.Parameter(functional.normalize(torch.randn(width), dim=0))
+        self.null = null_vector(width)
 
     def forward(self, aligned: Mapping[Modality, Aligned], attention: bool = False) -> Fused:
         gates, mixed = self.mix(aligned)
-        return Fused(vector=self.unit_or_null(mixed, gates), gates=gates)
+        return Fused(vector=self.unit_or_null(mixed, gates > 0), gates=gates)
 
     def mix(self, aligned: Mapping[Modality, Aligned]) -> tuple[Tensor, Tensor]:
         """gates (B, M) and the gated sum (B, D), not yet of unit length."""
-        pooled = torch.stack([aligned[m].pooled for m in self.modalities], 1)  # (B, M, D)
-        present = torch.stack([aligned[m].present for m in self.modalities], 1)  # (B, M)
+        pooled, present = self.beside(aligned)
         others = (pooled.sum(1, keepdim=True) - pooled) / (present.sum(1)[:, None, None] - 1).clamp(min=1)
         agreement = (pooled * others).sum(-1)  # (B, M): mean cosine to the other modalities, 0 when alone
         logits = torch.cat(
@@ -45,10 +41,6 @@ class Weighted(nn.Module):
         some = present.any(1, keepdim=True)
         gates = logits.masked_fill(~present, -torch.inf).masked_fill(~some, 0).softmax(-1) * present
         return gates, torch.einsum("bm,bmd->bd", gates, pooled)
-
-    def unit_or_null(self, mixed: Tensor, gates: Tensor) -> Tensor:
-        some = gates.sum(1, keepdim=True) > 0
-        return torch.where(some, functional.normalize(mixed, dim=-1), functional.normalize(self.null, dim=0))
 
 
 def gate(width: int, hidden: int) -> nn.Sequential:
