@@ -19,7 +19,7 @@ from core.workspace import Workspace
 from tests.test_workspace import paint, write_run, write_shop
 
 PROJECT = Path(__file__).resolve().parents[1]
-COMMANDS = ("doctor", "import", "catalogues", "runs", "train", "evaluate", "recommend")
+COMMANDS = ("doctor", "import", "catalogues", "runs", "train", "evaluate", "recommend", "map", "align-report")
 
 
 @pytest.fixture

@@ -21,8 +21,10 @@ from core.store.values import JobInfo
 if TYPE_CHECKING:
     from core.workspace import Workspace
 
-KINDS = ("import", "train")
+KINDS = ("import", "train", "map")
 PROJECT = Path(__file__).resolve().parents[2]
+ONE_AT_A_TIME = ("train",)  # of these kinds one job works, the others wait their turn, first come first served
+MOST_TAKE_UPS = 2  # in a row without a person asking, so that work which always dies is not begun for ever
 _children: dict[tuple[Path, int], subprocess.Popen[bytes]] = {}
 _lock = threading.Lock()
 
@@ -93,7 +95,7 @@ def cancel(workspace: Workspace, ident: int) -> JobInfo:
     _settle(workspace)
     if change_job(workspace.store, ident, cancel=True):
         found = load_job(workspace.store, ident)
-        if found and found[0].pid and found[1] == this_host() and found[0].state == "running":
+        if found and found[0].pid and found[1] == this_host() and found[0].active:
             with suppress(OSError):
                 os.kill(found[0].pid, signal.SIGTERM)
     return job(workspace, ident)
@@ -102,12 +104,33 @@ def cancel(workspace: Workspace, ident: int) -> JobInfo:
 def resume(workspace: Workspace, ident: int) -> JobInfo:
     """Start a job that was interrupted, cancelled or failed once more, with what it was given.
 
-    An import skips what it finished; training begins anew under the same name, with the media encoded already.
+    An import skips what it finished; training goes on from its last whole epoch.
     """
     old = job(workspace, ident)
     if old.active:
         raise already_running(old.kind, old.target, old.fraction)
-    return start(workspace, old.kind, old.target, old.arguments)
+    again = ["--resume"] if old.kind == "train" and "--resume" not in old.arguments else []
+    return start(workspace, old.kind, old.target, [*old.arguments, *again])
+
+
+def take_up(workspace: Workspace) -> list[JobInfo]:
+    """Resume every training that died without a word and that nobody has started again since."""
+    latest: dict[str, list[JobInfo]] = {}
+    for info in jobs(workspace):
+        if info.kind == "train":
+            latest.setdefault(info.target, []).append(info)
+    started = []
+    for tries in latest.values():
+        died = next((at for at, one in enumerate(tries) if one.state != "interrupted"), len(tries))
+        if 0 < died <= MOST_TAKE_UPS:
+            with suppress(JobError):  # another page was quicker
+                started.append(resume(workspace, tries[0].id))
+    return started
+
+
+def ahead(workspace: Workspace, kind: str, ident: int) -> int:
+    """How many active jobs of this kind came before job `ident`."""
+    return sum(one.kind == kind and one.id < ident for one in jobs(workspace, active=True))
 
 
 def log_file(workspace: Workspace, ident: int) -> Path:

@@ -1,0 +1,202 @@
+"""The aligned space in numbers, and the pairs that do not belong together. See `core/evaluate/alignment.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.domain import Catalogue, Modality
+from core.evaluate import alignment as measure
+from core.evaluate.truth import planted_truth
+from core.features import parts_of
+from core.mapping.space import Sides, Spaces
+
+AT_MOST = 5000  # items that are measured; more are sampled
+SEED = 0
+FEWEST_HELD_OUT = 30  # items with two modalities that training has not seen; fewer say too little
+KS = (1, 5, 10)
+
+
+def space_report(spaces: Spaces, catalogue: Catalogue, worst: int = 24) -> dict[str, Any]:
+    """Everything that `align-report` prints, run and catalogue aside; keys as in its help.
+
+    Measured on items that training has not seen, where there are enough of them; `evaluated` says which.
+    """
+    rows, evaluated = measured_items(spaces)
+    pairs = {f"{a}-{b}": (a, b) for a, b in combinations(spaces.modalities, 2)}
+    both = {name: rows[spaces.present[a][rows] & spaces.present[b][rows]] for name, (a, b) in pairs.items()}
+    usable = {name: pair for name, pair in pairs.items() if len(both[name]) >= measure.FEWEST}
+    listed = worst_pairs(spaces, catalogue)
+    return {
+        "evaluated": evaluated,
+        "pairs": {name: pair_numbers(spaces, catalogue, *pair, both[name]) for name, pair in usable.items()},
+        "gap": {name: gap_numbers(spaces, *pair, both[name]) for name, pair in usable.items()},
+        "alignment": {name: alignment_numbers(spaces, *pair, both[name]) for name, pair in usable.items()},
+        "uniformity": {
+            m: {
+                state: measure.uniformity(space[m][rows[spaces.present[m][rows]]])
+                for state, space in states(spaces).items()
+            }
+            for m in spaces.modalities
+            if spaces.present[m][rows].sum() >= measure.FEWEST
+        },
+        "left_out": {name: int(len(rows) - len(both[name])) for name in pairs},
+        "worst_pairs": listed[:worst],
+        "pairs_compared": len(listed),
+        "faults": found_faults(catalogue, listed),
+    }
+
+
+def states(spaces: Spaces) -> dict[str, Mapping[Modality, NDArray[np.float32]]]:
+    return {"before": spaces.before, "after": spaces.after}
+
+
+def measured_items(spaces: Spaces) -> tuple[NDArray[np.int64], dict[str, Any]]:
+    """Rows of the items to measure on, in order, and what to say about them."""
+    several = np.sum([spaces.present[m] for m in spaces.modalities], axis=0) >= min(2, len(spaces.modalities))
+    unseen = several & ~spaces.trained
+    held_out = unseen.sum() >= FEWEST_HELD_OUT
+    rows = np.flatnonzero(~spaces.trained if held_out else np.ones(len(spaces.trained), dtype=bool))
+    found = len(rows)
+    if found > AT_MOST:
+        rows = np.sort(np.random.default_rng(SEED).choice(rows, AT_MOST, replace=False))
+    return rows, {
+        "items": len(rows), "of": found, "seed": SEED, "which": "held out" if held_out else "all",
+        "in_sample": bool(not held_out and spaces.trained.any()),
+    }  # fmt: skip
+
+
+def pair_numbers(
+    spaces: Spaces, catalogue: Catalogue, a: Modality, b: Modality, rows: NDArray[np.int64]
+) -> dict[str, dict[str, Any]]:
+    """Finding an item's other side, before and after; `ceiling` is what could be reached at best, where that is known.
+
+    Across modalities the axes of before are arbitrary, so its recall is chance; kernels (CKA) and neighbour lists are
+    compared on the encoders' own vectors, where before does mean something.
+    """
+    contents = {m: ["\n".join(parts_of(catalogue.items[row], m)) for row in rows] for m in (a, b)}
+    own = {"before": spaces.raw, "after": spaces.after}
+    found = {}
+    for state, space in states(spaces).items():
+        x, y = space[a][rows], space[b][rows]
+        there = measure.find_other_side(x, y, ks=KS, same=contents[b])
+        back = measure.find_other_side(y, x, ks=KS, same=contents[a])
+        inside, outside = own[state][a][rows], own[state][b][rows]
+        found[state] = {
+            **{f"recall@{k}": {"forward": there.recall[k], "backward": back.recall[k]} for k in KS},
+            "mrr": {"forward": there.mrr, "backward": back.mrr},
+            "median_rank": {"forward": there.median_rank, "backward": back.median_rank},
+            "cka": measure.debiased_cka(inside, outside),
+            "mutual_neighbours": measure.mutual_neighbours(inside, outside),
+            "candidates": there.candidates,
+            "chance": {
+                **{f"recall@{k}": there.chance[k] for k in KS}, "mrr": there.chance_mrr,
+                "median_rank": (there.candidates + 1) / 2, "cka": 0.0,
+                "mutual_neighbours": min(10, len(rows) - 1) / (len(rows) - 1),
+            },
+            "ceiling": ceiling(catalogue, rows) if {a, b} == {"text", "image"} else None,
+        }  # fmt: skip
+    return found
+
+
+def ceiling(catalogue: Catalogue, rows: NDArray[np.int64]) -> dict[str, float] | None:
+    """Best recall that words can reach: where the truth ships, items that words and photo have the same in common
+    cannot be told apart. None elsewhere."""
+    truth = planted_truth(catalogue)
+    if truth is None:
+        return None
+    shared = [str(sorted(truth["items"][catalogue.items[row].item_id]["both"].items())) for row in rows]
+    alike = np.array([shared.count(one) for one in shared])
+    return {f"recall@{k}": float(np.minimum(1.0, k / alike).mean()) for k in KS}
+
+
+def gap_numbers(spaces: Spaces, a: Modality, b: Modality, rows: NDArray[np.int64]) -> dict[str, float]:
+    found = {state: measure.modality_gap(space[a][rows], space[b][rows]) for state, space in states(spaces).items()}
+    halves = [measure.modality_gap_chance(spaces.after[m][rows], SEED) for m in (a, b)]
+    return {**found, "chance": float(np.mean(halves))}
+
+
+def alignment_numbers(spaces: Spaces, a: Modality, b: Modality, rows: NDArray[np.int64]) -> dict[str, float]:
+    found = {}
+    for state, space in states(spaces).items():
+        found[state] = measure.alignment(space[a][rows], space[b][rows])
+        found[f"chance_{state}"] = measure.alignment_chance(space[a][rows], space[b][rows])
+    return found
+
+
+# ---- pairs that do not belong together
+
+
+def worst_pairs(spaces: Spaces, catalogue: Catalogue) -> list[dict[str, Any]]:
+    """Every medium against every medium of another modality of the same item, the least likely pairs first.
+
+    `distance` is ||x - y||; `excess` is that in standard deviations above the mean of its like: training pulls the
+    pairs it sees together, so that distances of seen and of unseen items cannot be compared as they are.
+    """
+    pairs: list[dict[str, Any]] = []
+    for a, b in combinations(spaces.modalities, 2):
+        found = side_by_side(spaces, catalogue, (a, spaces.sides[a]), (b, spaces.sides[b]))
+        for trained in (True, False):
+            like = [pair for pair in found if pair["trained"] is trained]
+            distances = np.array([pair["distance"] for pair in like])
+            for pair in like:
+                pair["excess"] = float((pair["distance"] - distances.mean()) / (distances.std() or 1.0))
+        pairs += found
+    return sorted(pairs, key=lambda pair: -pair["excess"])
+
+
+def side_by_side(
+    spaces: Spaces, catalogue: Catalogue, one: tuple[Modality, Sides], other: tuple[Modality, Sides]
+) -> list[dict[str, Any]]:
+    (a, left), (b, right) = one, other
+    of_item: dict[int, list[int]] = {}
+    for number, row in enumerate(left.items.tolist()):
+        of_item.setdefault(row, []).append(number)
+    places = [(i, j) for j, row in enumerate(right.items.tolist()) for i in of_item.get(row, ())]
+    if len(places) < 2:
+        return []
+    distances = measure.pair_distances(
+        left.vectors[[i for i, _ in places]], right.vectors[[j for _, j in places]]
+    )  # fmt: skip
+    return [
+        {
+            "item_id": catalogue.items[right.items[j]].item_id, "title": catalogue.items[right.items[j]].title,
+            "modalities": [a, b], a: left.names[i], b: right.names[j], "distance": float(distance),
+            "trained": bool(spaces.trained[right.items[j]]),
+        }
+        for (i, j), distance in zip(places, distances, strict=True)
+    ]  # fmt: skip
+
+
+def found_faults(catalogue: Catalogue, pairs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Where the truth ships: how well the list finds the wrong photos, over all pairs and over those of items that
+    training has not seen. In sample an aligner has been trained to bring wrong pairs together too."""
+    truth = planted_truth(catalogue)
+    if truth is None:
+        return {}
+    files = {fault["file"] for fault in truth["faults"] if fault["kind"] == "wrong_photo"}
+    asked = [pair for pair in pairs if "image" in pair and "text" in pair]
+    return {"wrong_photo": detection(asked, files)} if asked else {}
+
+
+def detection(pairs: Sequence[Mapping[str, Any]], wrong: set[str]) -> dict[str, dict[str, Any]]:
+    """AUC of the excess for the photos named in `wrong`: over all pairs, among trained and among unseen items."""
+    parts = {
+        "all": list(pairs),
+        "in_sample": [pair for pair in pairs if pair["trained"]],
+        "held_out": [pair for pair in pairs if not pair["trained"]],
+    }
+    told = {}
+    for name, part in parts.items():
+        bad = np.array([pair["image"] in wrong for pair in part], dtype=bool)
+        excess, distance = (np.array([pair[key] for pair in part]) for key in ("excess", "distance"))
+        told[name] = {
+            "auc": measure.area_under_curve(excess, bad), "auc_distance": measure.area_under_curve(distance, bad),
+            "wrong": int(bad.sum()), "pairs": len(part),
+            "precision@10": float(bad[np.argsort(-excess)[:10]].mean()) if len(part) else None,
+        }  # fmt: skip
+    return told
