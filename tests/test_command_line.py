@@ -19,7 +19,7 @@ from core.workspace import Workspace
 from tests.test_workspace import paint, write_run, write_shop
 
 PROJECT = Path(__file__).resolve().parents[1]
-COMMANDS = ("doctor", "import", "catalogues", "runs", "train", "evaluate", "recommend", "map", "align-report")
+COMMANDS = ("doctor", "import", "catalogues", "runs", "train", "evaluate", "recommend", "map", "align-report", "explain", "cases")
 
 
 @pytest.fixture
@@ -163,14 +163,14 @@ def test_what_a_library_prints_does_not_spoil_the_json(ask, monkeypatch: pytest.
 
 
 def test_train_writes_a_run_and_tells_its_metrics(ask, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def train_run(catalogue, settings, out: Path, *, vectors: Path, on_step) -> SimpleNamespace:
+    def train_run(catalogue, settings, out: Path, *, vectors: Path, on_step, resume) -> SimpleNamespace:
         on_step("epoch 1 of 2", 0.5, {"loss": 1.0})
         write_run(out, catalogue.name)
         assert (settings.rank, settings.seed, settings.epochs, vectors) == ("content", 3, 2, home / "vectors")
         metrics = {"validation": {"recall@1": 0.25}, "test": {"recall@1": float("nan")}}
         return SimpleNamespace(run=out.name, metrics=metrics, epochs=2, best_epoch=1, seconds=1.5)
 
-    module(monkeypatch, "core.train", train_run=train_run)
+    module(monkeypatch, "core.train", train_run=train_run, finished=None)
     given = ("--catalogue", "studio", "--rank", "content", "--seed", "3", "--epochs", "2", "--name", "mine")
     status, answer = ask("train", *given)
     assert status == 0
@@ -185,7 +185,7 @@ def test_train_writes_a_run_and_tells_its_metrics(ask, home: Path, monkeypatch: 
 
 
 def test_train_on_an_unknown_catalogue_is_refused(ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    module(monkeypatch, "core.train", train_run=None)
+    module(monkeypatch, "core.train", train_run=None, finished=None)
     status, answer = ask("train", "--catalogue", "luma", "--rank", "content")
     assert status == 1
     assert 'unknown catalogue "luma"' in answer["error"]["reason"]

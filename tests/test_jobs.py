@@ -197,3 +197,47 @@ def test_remaining_time_is_speed_times_distance_and_never_negative() -> None:
     assert remaining.at(0.5) is None
     now[0] += 3610
     assert remaining.at(1.0) == 0.0
+
+
+def test_one_training_works_at_a_time_and_the_next_waits_its_turn(workspace: Workspace, start_work) -> None:
+    first = start_work("first")
+    wait_for(lambda: any(job.fraction > 0 for job in queue.jobs(workspace)))
+    start_work("second")
+    wait_for(lambda: any(job.pid and job.state == "queued" for job in queue.jobs(workspace)))
+    second, running = queue.jobs(workspace)
+    assert (second.target, second.label, running.state) == ("second", "waiting for 1 before it", "running")
+    assert queue.ahead(workspace, "train", second.id) == 1
+    first.kill()
+    first.wait()
+    wait_for(lambda: queue.job(workspace, second.id).fraction > 0)
+    assert queue.job(workspace, running.id).state == "interrupted"
+
+
+def test_who_waits_can_be_cancelled(workspace: Workspace, start_work) -> None:
+    start_work("first")
+    wait_for(lambda: any(job.fraction > 0 for job in queue.jobs(workspace)))
+    second = start_work("second")
+    wait_for(lambda: any(job.pid and job.state == "queued" for job in queue.jobs(workspace)))
+    queue.cancel(workspace, queue.jobs(workspace)[0].id)
+    second.wait(10)
+    assert [job.state for job in queue.jobs(workspace)] == ["cancelled", "running"]
+
+
+def test_training_that_died_is_taken_up_but_not_for_ever(workspace: Workspace, monkeypatch) -> None:
+    started: list[tuple[str, ...]] = []
+
+    def start(workspace: Workspace, kind: str, target: str, arguments) -> JobInfo:
+        started.append(tuple(arguments))
+        info = queue.claim(workspace, kind, target, arguments)
+        change_job(workspace.store, info.id, state="interrupted")
+        return info
+
+    monkeypatch.setattr(queue, "start", start)
+    start(workspace, "train", "a-run", ["--name", "a-run"])
+    start(workspace, "import", "shop", [])
+    cancelled = queue.claim(workspace, "train", "another")
+    change_job(workspace.store, cancelled.id, state="cancelled")
+    del started[:]
+    for _ in range(5):
+        queue.take_up(workspace)
+    assert started == [("--name", "a-run", "--resume")] * queue.MOST_TAKE_UPS

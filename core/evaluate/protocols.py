@@ -45,6 +45,16 @@ PROTOCOLS: dict[str, Callable[[Catalogue, int], Split]] = {
 }
 
 
+TOLD: dict[str, str] = {
+    "everything": "all rows train; nothing is measured",
+    "cold": "a fifth of the products is never seen in training; users' last likes are held out too where truth ships",
+    "random": "a tenth of every user's likes for test, a tenth for validation, drawn by id",
+    "leave-last": "every user's last like for test, the one before for validation; needs timestamps",
+    "time": "before one moment train, then validation, then test; needs timestamps",
+    "label": "the parts that came with the data, in their column split",
+}
+
+
 def split_by(protocol: str, catalogue: Catalogue, seed: int = 0) -> Split:
     """The split of a catalogue under a protocol. Unknown names list the known."""
     if protocol not in PROTOCOLS:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 LEASE = 60.0  # seconds without a heartbeat after which a job counts as interrupted
 HEARTBEAT = 5.0
 SHOWN_EVERY = 0.5  # seconds between two writes of progress
+TURN = 1.0  # seconds between two looks at the queue
 WINDOW = 30.0  # seconds over which speed is averaged
 STILL_MINE = ("queued", "running", "interrupted")
 
@@ -58,7 +59,7 @@ class Work:
         self.result: dict[str, Any] | None = None
         self._workspace, self._show = workspace, show
         self._remaining, self._written = Remaining(), 0.0
-        self._label, self._fraction = "starting", 0.0
+        self._label, self._fraction, self._state = "starting", 0.0, "running"
         self._left: float | None = None
         self._stop, self._ended = threading.Event(), threading.Event()
         self._pulse = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
@@ -73,6 +74,17 @@ class Work:
         if time.monotonic() - self._written >= SHOWN_EVERY:
             self._write()
 
+    def wait_for_turn(self, ahead: Callable[[], int]) -> None:
+        """Stay queued, alive and able to be cancelled, until nobody is `ahead` any more."""
+        while before := ahead():
+            self._state, self._label = "queued", f"waiting for {before} before it"
+            self._show(self._label, 0.0, None)
+            self._write()
+            if self._stop.wait(TURN):
+                raise Cancelled
+        self._state, self._label = "running", "starting"
+        self._write()
+
     def finish(self, result: Mapping[str, Any]) -> None:
         """Keep the answer of the work with the job."""
         self.result = dict(result)
@@ -83,7 +95,7 @@ class Work:
             StoreError
         ):  # a busy database or a full disk must not end hours of work; the next beat tries again
             kept = self._change(
-                state="running", pid=os.getpid(), heartbeat=datetime.now(UTC), label=self._label,
+                state=self._state, pid=os.getpid(), heartbeat=datetime.now(UTC), label=self._label,
                 fraction=self._fraction, remaining=self._left,
             )  # fmt: skip
             from core.store.jobs import wants_cancel
@@ -123,14 +135,19 @@ def working(
 ) -> Iterator[Work]:
     """Do the work inside as a job: as `job` where the queue started us, else as a new one.
 
-    Raises JobError E-JOB-RUNNING when the same work is under way. SIGTERM and `cancel` raise Cancelled inside.
+    Of some kinds one works at a time: the others wait here. Raises JobError E-JOB-RUNNING when the same work is under
+    way. SIGTERM and `cancel` raise Cancelled inside.
     """
+    from core.jobs.queue import ONE_AT_A_TIME, ahead
+
     ident = job if job is not None else _claim(workspace, kind, target, arguments)
     work = Work(workspace, ident, show)
     before = _on_terminate()
     try:
-        work._write()
         work._pulse.start()
+        if kind in ONE_AT_A_TIME:
+            work.wait_for_turn(lambda: ahead(workspace, kind, ident))
+        work._write()
         yield work
     except FusescopeError as error:
         work._end("failed", error.code, error.message)

@@ -1,0 +1,148 @@
+"""Asking for a training: what can be chosen, what goes together, and the job that does it."""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from core.errors import FusescopeError, JobError
+from core.jobs.queue import jobs, start
+from core.store.values import JobInfo
+
+if TYPE_CHECKING:
+    from core.config import RunSettings
+    from core.domain import Catalogue
+    from core.workspace import Workspace
+
+EARLIER_JOBS = 1000  # whose names are not given again
+FEWEST_ROWS = 5  # of a user, below which their taste is a guess
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What the registries hold: name -> what it is, in one sentence. asks, users: rankers that answer a query, that
+    know users; deaf: rankers that look at ids or frozen features alone, whatever aligner and fuser are chosen."""
+
+    align: Mapping[str, str]
+    fuse: Mapping[str, str]
+    rank: Mapping[str, str]
+    protocol: Mapping[str, str]
+    asks: frozenset[str]
+    users: frozenset[str]
+    deaf: frozenset[str]
+
+
+def choices() -> Choices:
+    """Loads the methods, and torch with them."""
+    from core.align import ALIGNERS
+    from core.evaluate.protocols import PROTOCOLS, TOLD
+    from core.fuse import FUSERS
+    from core.rank import RANKERS
+
+    return Choices(
+        align={name: sentence(one) for name, one in ALIGNERS.items()},
+        fuse={name: sentence(one) for name, one in FUSERS.items()},
+        rank={name: sentence(one) for name, one in RANKERS.items()},
+        protocol={name: TOLD.get(name, "") for name in PROTOCOLS},
+        asks=frozenset(name for name, one in RANKERS.items() if "query" in cases_of(one)),
+        users=frozenset(name for name, one in RANKERS.items() if "known user" in cases_of(one)),
+        deaf=frozenset(name for name, one in RANKERS.items() if getattr(one, "reads", "vectors") != "vectors"),
+    )
+
+
+def cases_of(ranker: Any) -> frozenset[str]:
+    return ranker.cases
+
+
+def sentence(method: Any) -> str:
+    """The first sentence of a method's docstring."""
+    told = " ".join((inspect.getdoc(method) or "").split("\n\n")[0].split())
+    return told.split(". ")[0].rstrip(".") + "." if told else ""
+
+
+def misfits(settings: RunSettings, catalogue: Catalogue, known: Choices) -> tuple[str, ...]:
+    """Why these settings cannot be trained on this catalogue, a sentence each; empty where they can."""
+    from core.evaluate.protocols import split_by
+    from core.evaluate.splits import TRAIN
+
+    try:
+        split = split_by(settings.protocol, catalogue)
+    except FusescopeError as refused:
+        return (refused.message,)
+    found = []
+    rows = Counter(
+        row.user_id for row, label in zip(catalogue.interactions, split.labels, strict=True) if label == TRAIN
+    )
+    if settings.rank not in known.asks and not rows:
+        found.append(f"{settings.rank} learns from users, and this catalogue has none in training. Choose content")
+    elif settings.rank not in known.asks and not any(count >= FEWEST_ROWS for count in rows.values()):
+        found.append(
+            f"{settings.rank} learns from users, and 0 users have {FEWEST_ROWS} rows or more in training. "
+            "Choose a ranker that answers queries"
+        )
+    return tuple(found)
+
+
+def remarks(settings: RunSettings, catalogue: Catalogue, known: Choices) -> tuple[str, ...]:
+    """What a person should know before: it can be trained, but something is missing or weak."""
+    from core.evaluate.protocols import split_by
+
+    found = []
+    if settings.rank not in known.asks:
+        found.append(f"{settings.rank} knows users only: such a run cannot answer words and photos on Recommend")
+    if settings.rank in known.deaf:
+        found.append(f"{settings.rank} looks at no aligned and fused vectors: its scores are the same with any pair")
+    split = split_by(settings.protocol, catalogue)
+    if split.name == "everything":
+        found.append("nothing is held out, so this run is not measured and stands on no leaderboard")
+    elif split.fingerprint.caution and not split.fingerprint.cold:
+        found.append(split.fingerprint.caution)
+    return tuple([*found, *split.notes])
+
+
+def free_name(workspace: Workspace, stem: str) -> str:
+    """`stem`, or `stem-2`, ...: neither a run nor what any earlier training was called."""
+    taken = {info.run for info in workspace.runs()}
+    if workspace.has_database:
+        taken |= {job.target for job in jobs(workspace, limit=EARLIER_JOBS) if job.kind == "train"}
+    numbered = (stem if number == 1 else f"{stem}-{number}" for number in range(1, 100_000))
+    return next(name for name in numbered if name not in taken)
+
+
+def stem_of(settings: RunSettings, grid: bool) -> str:
+    """What a run is called where nobody gave it a name."""
+    parts = [settings.catalogue[:24], settings.rank, *(["grid"] if grid else [settings.align, settings.fuse])]
+    return "-".join(parts)[:56]
+
+
+def start_training(
+    workspace: Workspace, settings: RunSettings, grid: Mapping[str, tuple[str, ...]] | None = None
+) -> JobInfo:
+    """A job of its own for everybody who asks, under a name that nobody has; it waits for those before it.
+
+    grid: lists of aligners and fusers of which all pairs are trained. Raises JobError, StoreError.
+    """
+    words = [*arguments_of(settings, grid or {}), *(["--grid"] if grid is not None else [])]
+    for _ in range(100):
+        name = free_name(workspace, stem_of(settings, grid is not None))
+        try:
+            return start(workspace, "train", name, [*words, "--name", name])
+        except JobError as error:  # somebody took the name in the meantime
+            if error.code != "E-JOB-RUNNING":
+                raise
+    raise JobError("E-QUEUE-FULL", "a hundred others were quicker; one was expected. Press Train again.")
+
+
+def arguments_of(settings: RunSettings, lists: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """The options of `train` that give these settings: what differs from the defaults, and what it always asks for."""
+    from core.config import RunSettings
+
+    standard, words = RunSettings(), []
+    for one in fields(settings):
+        value = ",".join(lists[one.name]) if one.name in lists else getattr(settings, one.name)
+        if one.name in ("catalogue", "rank") or value != getattr(standard, one.name):
+            words += [f"--{one.name.replace('_', '-')}", str(value)]
+    return words
