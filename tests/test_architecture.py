@@ -36,27 +36,36 @@ MAY_IMPORT: dict[str, set[str]] = {
     "model": STAGES | GROUND,
     "features": STAGES | GROUND,
     "train": STAGES | GROUND | {"model", "features", "pipeline", "evaluate"},
-    "evaluate": BINDING - {"store"},
+    "evaluate": (BINDING - {"store"}) | {"scoring", "explaining"},
     "pipeline": BINDING - {"store", "evaluate", "train"},
+    "scoring": STAGES | GROUND | {"features", "pipeline"},
+    "explaining": STAGES | GROUND | {"features", "pipeline", "scoring"},
     "presets": GROUND,
     "workspace": STAGES | GROUND | {"store", "importing"},
     "importing": BINDING,
     "jobs": BINDING | {"importing"},
     "report": BINDING | {"figures"},
+    "people": BINDING | {"report"},
+    "privacy": BINDING,
+    "figures_errors": GROUND | {"figures"},
     "mapping": BINDING,
     "figures_map": GROUND | {"figures"},
 }
 ABOVE_EVERYTHING = {"core.__main__", "core.doctor"}  # the command line binds all of core
 PAGE_MAY_IMPORT = GROUND | {"presets", "figures", "figures_map"}
 SHARED_MAY_IMPORT = PAGE_MAY_IMPORT | {
-    "workspace", "pipeline", "jobs", "evaluate", "report", "importing", "doctor", "catalog", "explain", "mapping",
+    "workspace", "pipeline", "jobs", "evaluate", "report", "importing", "doctor", "catalog", "explain", "people", "mapping",
+    "explaining",
 }  # fmt: skip
 
 SCREEN = {"streamlit"}
 HEAVY = {"streamlit", "umap", "transformers", "timm", "numba", "sentence_transformers", "captum", "tensorboard"}
-MAY_LOAD_TORCH = {"encode", "align", "fuse", "rank", "train", "explain", "model", "features", "pipeline", "mapping"}
+MAY_LOAD_TORCH = {
+    "encode", "align", "fuse", "rank", "train", "explain", "model", "features", "pipeline", "mapping", "scoring",
+    "explaining",
+}  # fmt: skip
 MEASURE_NETWORKS = {"core.evaluate.measure", "core.evaluate.run", "core.evaluate.judge"}
-STAYS_LIGHT = {"core.explain.shapley", "core.explain.compare", "core.encode.weights"}
+STAYS_LIGHT = {"core.explain.shapley", "core.explain.compare", "core.explain.contributions", "core.encode.weights"}
 
 
 @cache

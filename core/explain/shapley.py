@@ -61,3 +61,25 @@ def reweight(coalitions: ArrayLike, weights: ArrayLike) -> Values:
         np.prod([w if row >> j & 1 else 1 - w for j, w in enumerate(weights)]) for row in range(len(coalitions))
     ])  # fmt: skip
     return np.tensordot(chance, coalitions, axes=1)
+
+
+def interactions(values: ArrayLike) -> Values:
+    """(2^M, ...) -> (M, M, ...): the Shapley interaction index of every pair, symmetric, zeros on the diagonal.
+
+    Above 0 the two work together, below 0 one makes the other redundant. Source: Grabisch and Roubens 1999; the weights
+    are |S|! (M - |S| - 2)! / (M - 1)!.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    count = players_of(values)
+    found = np.zeros((count, count, *values.shape[1:]))
+    for one in range(count):
+        for other in range(one):
+            pair = 1 << one | 1 << other
+            for coalition in range(len(values)):
+                if not coalition & pair:
+                    size = coalition.bit_count()
+                    weight = factorial(size) * factorial(count - size - 2) / factorial(count - 1)
+                    gain = values[coalition | pair] - values[coalition | 1 << one] - values[coalition | 1 << other]
+                    found[one, other] += weight * (gain + values[coalition])
+            found[other, one] = found[one, other]
+    return found

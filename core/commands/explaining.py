@@ -1,0 +1,61 @@
+"""Commands that ask why: explain."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from core.commands import Reply, add, query_of, query_options, run_options, workspace_of
+
+
+def register(commands: Any) -> None:
+    one = add(
+        commands, "explain", explain, "why this item: modalities, words, patches, and how far to trust it",
+        'explain --run studio-default --text "a mug that keeps tea warm" --item s009',
+    )  # fmt: skip
+    run_options(one)
+    query_options(one)
+    one.add_argument("--item", required=True, metavar="ID", help="the item to explain")
+    one.add_argument(
+        "--baseline", choices=("absent", "mean", "others"), default="absent",
+        help="what stands where a modality is taken away (default absent)",
+    )  # fmt: skip
+    one.add_argument("--method", help="how words and patches are weighed; a wrong name lists the known")
+
+
+def explain(options: argparse.Namespace) -> Reply:
+    workspace = workspace_of(options)
+    catalogue = options.catalogue or workspace.run(options.run_name).catalogue
+    query = query_of(options, workspace.known_user(catalogue, options.user) if options.user else None)
+    from core.explain.attribution import DEFAULT  # heavy: only when there is something to explain
+    from core.explaining import explain as account
+    from core.pipeline import open_pipeline
+
+    pipeline = open_pipeline(workspace, options.run_name, options.catalogue)
+    answer = account(
+        pipeline, query.without(*options.without), options.item, workspace.vectors,
+        baseline=options.baseline, method=options.method or DEFAULT,
+    )  # fmt: skip
+    return Reply(answer=answer, lines=list(told(answer)))
+
+
+def told(answer: dict[str, Any]) -> list[str]:
+    """The account in lines for a person."""
+    score = answer["shapley"]["score"]
+    verdict = answer["faithfulness"]
+    lines = [
+        f"{answer['item_id']}  {answer['title']}  rank {answer['rank']}, score {answer['score']:.4f}",
+        f"scope {answer['scope']}: {answer['base']:+.4f} with nothing, "
+        + ", ".join(f"{value:+.4f} {m} ({answer['shares'].get(m, 0):.0%})" for m, value in score.items())
+        + f"; residual {answer['residual']:+.1e}",
+    ]
+    words = sorted(answer["words"], key=lambda one: -abs(one["weight"]))[:8]
+    if words:
+        lines.append("words: " + ", ".join(f"{one['text']} {one['weight']:+.3f}" for one in words))
+    lines += [f"photo {number}:\n" + "\n".join(" ".join(f"{v:+.2f}" for v in row) for row in grid)
+              for number, grid in enumerate(answer["patches"], 1)]  # fmt: skip
+    for m, one in verdict["by_modality"].items():
+        lines.append(
+            f"{answer['method']}, {m}: " + ("trusted here" if one["passed"] else f"not trusted: {one['reason']}")
+        )
+    return lines

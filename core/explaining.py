@@ -1,0 +1,377 @@
+"""`explain`: one item of one answer under the microscope. Everything is measured on demand and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.domain import Modality, Part, Query, Recommendation
+from core.errors import InputError
+from core.explain.attention import Weights, attention_maps, cross_attention
+from core.explain.attribution import DEFAULT, METHODS, attribute, difference, pair_interactions
+from core.explain.contributions import (
+    Contribution,
+    Sensitivity,
+    contribution,
+    contributions,
+    disagreement,
+    places,
+    sensitivity,
+)
+from core.explain.counterfactual import Unseating, cover, strike, unseat
+from core.explain.faithfulness import DRAWS, Trial, agreement, depends_on_model, lowers, try_orders
+from core.explain.scorer import in_scoring_path
+from core.explain.surrogate import Surrogate, imitate
+from core.features import parts_of
+from core.scoring import PipelineScorer, column_of, item_media, scorer_for
+
+if TYPE_CHECKING:
+    from core.pipeline import Pipeline
+
+BASELINES = {"absent": "nothing", "mean": "the average product", "others": "other products"}
+OTHERS = 20  # items drawn for the baseline "others" and for interventions
+RANDOM_MODELS = 3
+TOP = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What became of one method on this case, a modality: its order against chance, its likeness to random models."""
+
+    trial: Trial | None
+    likeness: float
+    draws: int = DRAWS
+
+    @property
+    def reason(self) -> str:
+        """Why it is not to be trusted here, "" where it is."""
+        if self.trial is None:
+            return "taking this modality away does not change the score, so there is nothing to explain"
+        if not depends_on_model(self.likeness):
+            if np.isnan(self.likeness):
+                return "it says the same of every part, whatever the model"
+            return f"before models of random weights it looks much the same (rank correlation {self.likeness:.2f})"
+        return self.trial.reason
+
+    @property
+    def passed(self) -> bool:
+        return not self.reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intervention:
+    """do(modality := another item's): the mean loss of score over `draws` items, with its 95 % interval."""
+
+    effect: float
+    low: float
+    high: float
+    draws: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Met:
+    """One item of a user's history: what the score of the explained item would have lost without it."""
+
+    item_id: str
+    title: str
+    rating: float | None
+    effect: float
+
+
+class Microscope:
+    """One item of one answer. Cheap to make; each measurement is made once, when it is asked for."""
+
+    def __init__(self, pipeline: Pipeline, query: Query, item_id: str, answer: Recommendation, vectors: Path) -> None:
+        """answer: what `recommend` said to the query, with the scores of all items. vectors: the vector store."""
+        self.pipeline, self.query, self.item_id, self.answer, self.vectors = pipeline, query, item_id, answer, vectors
+        self.scorer: PipelineScorer = scorer_for(pipeline, query, item_id, vectors)
+        self.item = pipeline.catalogue.items[self.scorer.target]
+        self._weights: dict[str, Weights | None] = {}
+        self._by_baseline: dict[str, dict[str, Contribution]] = {}
+
+    @property
+    def players(self) -> tuple[Modality, ...]:
+        return self.scorer.players
+
+    @property
+    def printed(self) -> float:
+        """The score that `recommend` shows for this item."""
+        return float(self.answer.coalitions[-1, self.scorer.target])
+
+    @cached_property
+    def place(self) -> int:
+        return int(places(self.answer.coalitions[-1:], self.scorer.target)[0])
+
+    # ---- modalities
+
+    def contributions(self, baseline: str = "absent") -> dict[str, Contribution]:
+        """Score, rank and top-k membership, split over the modalities. The residual is against the printed score."""
+        if baseline not in BASELINES:
+            raise InputError("E-INPUT-VALUE", f'unknown baseline "{baseline}"; known: {", ".join(BASELINES)}')
+        if baseline not in self._by_baseline:
+            self._by_baseline[baseline] = contributions(
+                self._coalitions(baseline), self.scorer.target, self.players, top=TOP, printed=self.printed
+            )
+        return self._by_baseline[baseline]
+
+    def _coalitions(self, baseline: str) -> Any:
+        if baseline == "others":
+            return np.mean([self.scorer.coalitions(media) for media in self.others], axis=0)
+        return self.scorer.coalitions("mean" if baseline == "mean" else None)
+
+    @cached_property
+    def others(self) -> list[dict[Modality, Sequence[Any]]]:
+        """Media of items drawn with a fixed seed among those that have all the players."""
+        catalogue, target = self.pipeline.catalogue, self.scorer.target
+        able = [
+            row for row, item in enumerate(catalogue.items)
+            if row != target and all(m in catalogue.features or parts_of(item, m) for m in self.players)
+        ]  # fmt: skip
+        drawn = np.random.default_rng(0).permutation(len(able))[:OTHERS]
+        media = item_media(self.pipeline, [able[row] for row in sorted(drawn)], self.vectors)
+        return [{m: own[m][:1] for m in self.players} for own in media if all(own.get(m) for m in self.players)]
+
+    def sensitivity(self) -> Sensitivity:
+        """The split of the score against every baseline that can be had."""
+        usable = [name for name in BASELINES if name != "others" or self.others]
+        return sensitivity({name: self.contributions(name)["score"] for name in usable})
+
+    @cached_property
+    def in_path(self) -> dict[Modality, bool]:
+        return in_scoring_path(self.scorer)
+
+    @cached_property
+    def gates(self) -> dict[Modality, float]:
+        return self.scorer.gates()
+
+    @property
+    def disagreement(self) -> float:
+        return disagreement(self.gates, self.contributions()["score"].shares)
+
+    @cached_property
+    def interventions(self) -> dict[Modality, Intervention]:
+        """What the score loses when one modality becomes another item's: an intervention, not a correlation."""
+        found = {}
+        for m in self.players:
+            with_other = [float(self.scorer.instead({m: own[m]}).whole_scores()[0, self.scorer.target])
+                          for own in self.others]  # fmt: skip
+            lost = self.printed - np.array(with_other)
+            if len(lost) >= 2:
+                drawn = np.random.default_rng(0).integers(0, len(lost), (2000, len(lost)))
+                low, high = np.quantile(lost[drawn].mean(1), [0.025, 0.975])
+                found[m] = Intervention(effect=float(lost.mean()), low=float(low), high=float(high), draws=len(lost))
+        return found
+
+    # ---- words and patches
+
+    def weights(self, method: str = DEFAULT) -> Weights | None:
+        """A weight for every word and patch; None where the method does not apply to this model."""
+        if method not in self._weights:
+            self._weights[method] = attribute(self.scorer, method)
+        return self._weights[method]
+
+    @cached_property
+    def maps(self) -> dict[str, Weights]:
+        return attention_maps(self.scorer)
+
+    def between(self, rows: Modality, columns: Modality) -> tuple[np.ndarray, str]:
+        """(n, n') how words and patches go together: cross attention, or measured by leaving out pairs."""
+        read = cross_attention(self.scorer, rows, columns)
+        if read is not None:
+            return read, "attention"
+        return pair_interactions(self.scorer, rows, columns), "interaction"
+
+    @cached_property
+    def verdicts(self) -> dict[str, dict[Modality, Verdict]]:
+        """Every method that applies, against random orders and random models; masking is at the token states."""
+        found = {name: weights for name in METHODS if (weights := self.weights(name)) is not None}
+        below = {m: lowers(self.scorer, m) for m in self.players}
+        orders = {
+            name: {m: -own if below[m] and METHODS[name].signed else own for m, own in weights.items()}
+            for name, weights in found.items()
+        }
+        trials = try_orders(self.scorer, orders)
+        models = [self.scorer.randomised(seed) for seed in range(RANDOM_MODELS)]
+        alike = {name: agreement(found[name], [attribute(model, name) for model in models]) for name in found}
+        return {
+            name: {m: Verdict(trial=trials[name].get(m), likeness=alike[name][m]) for m in self.players}
+            for name in found
+        }
+
+    def why_not(self, other_id: str, method: str = DEFAULT) -> tuple[Contribution, Weights | None]:
+        """The difference of two items' scores, split over modalities and over words and patches (scope "query")."""
+        if self.scorer.scope != "query":
+            raise InputError("E-INPUT-VALUE", "two products can be compared before a question of words or photos only.")
+        other = self.scorer.towards(column_of(self.pipeline, other_id))
+        scores = self.scorer.coalitions()
+        split = contribution(scores[:, self.scorer.target] - scores[:, other.target], self.players)
+        own, theirs = self.weights(method), attribute(other, method)
+        return split, None if own is None or theirs is None else difference(own, theirs)
+
+    @cached_property
+    def history(self) -> tuple[Met, ...]:
+        """What each item of a known user's history did to the score, the largest effect first."""
+        if self.query.user is None:
+            return ()
+        effects = self.scorer.history_effects()
+        items = self.pipeline.catalogue.items
+        met = [
+            Met(
+                item_id=items[row].item_id, title=items[row].title or items[row].item_id, rating=rating, effect=float(e)
+            )
+            for (row, rating), e in zip(self.pipeline.history(self.query.user), effects, strict=True)
+        ]
+        return tuple(sorted(met, key=lambda one: -abs(one.effect)))
+
+    # ---- what if
+
+    @cached_property
+    def unseating(self) -> Unseating:
+        """The smallest change found that costs this item its first place, at the token states."""
+        return unseat(self.scorer)
+
+    def without_units(self, gone: Mapping[Modality, Iterable[int]]) -> Query:
+        """The query with these words struck and these patches painted over: to be asked again, for the true answer."""
+        return edited(self.query, self.scorer, gone)
+
+    @cached_property
+    def surrogate(self) -> Surrogate:
+        """A logistic regression on facts of the items that imitates this ranking."""
+        scores = np.asarray(self.answer.coalitions[-1], dtype=np.float64)
+        return imitate(self.pipeline.catalogue.items, scores, top=max(TOP, len(scores) // 10))
+
+
+def edited(query: Query, scorer: PipelineScorer, gone: Mapping[Modality, Iterable[int]]) -> Query:
+    """Words struck from the text and patches of each photo painted over; what loses every part is left out."""
+    parts: list[Part] = []
+    seen: dict[Modality, int] = {}
+    for part in query.parts:
+        number = seen.get(part.modality, 0)
+        seen[part.modality] = number + 1
+        units = scorer.units.get(part.modality)
+        lost = set(gone.get(part.modality, ()))
+        if units is None or not lost:
+            parts.append(part)
+            continue
+        own = [row for row, of in enumerate(units.parts) if of == number]
+        struck = [units.spans[row] for row in own if row in lost]
+        if len(struck) == len(own):
+            continue
+        content = scorer.read[part.modality][number]
+        if part.modality == "text":
+            parts.append(replace(part, content=strike(content, struck).encode()))
+        else:
+            grid = (1 + max(row for row, _ in units.spans), 1 + max(column for _, column in units.spans))
+            parts.append(replace(part, content=as_png(cover(content, struck, grid)) if struck else part.content))
+    return Query(parts=tuple(parts), user=query.user)
+
+
+def as_png(image: Any) -> bytes:
+    import io
+
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def explain(
+    pipeline: Pipeline, query: Query, item_id: str, vectors: Path, *, baseline: str = "absent", method: str = DEFAULT
+) -> dict[str, Any]:
+    """The account of one item as plain values, with its error; see `python -m core explain`."""
+    answer = pipeline.recommend(query, top=len(pipeline.item_ids))
+    scope = Microscope(pipeline, query, item_id, answer, vectors)
+    found, weights, verdicts = scope.contributions(baseline), scope.weights(method), scope.verdicts
+    return {
+        "run": pipeline.run,
+        "item_id": item_id,
+        "title": scope.item.title,
+        "scope": scope.scorer.scope,
+        "rank": scope.place,
+        "score": scope.printed,
+        "base": found["score"].base,
+        "shapley": {name: one.phi for name, one in found.items()},
+        "shares": found["score"].shares,
+        "alone": found["score"].alone,
+        "interactions": {"-".join(pair): value for pair, value in found["score"].pairs.items()},
+        "residual": found["score"].residual,
+        "accepted": found["score"].accepted,
+        "baseline": baseline,
+        "sensitivity": told_sensitivity(scope.sensitivity()),
+        "in_scoring_path": scope.in_path,
+        "gates": scope.gates,
+        "gates_disagree_by": scope.disagreement,
+        "method": method,
+        "words": words_of(scope, weights),
+        "patches": patches_of(scope, weights),
+        "faithfulness": told_verdicts(verdicts.get(method, {})),
+        "methods": {name: told_verdicts(one) for name, one in verdicts.items()},
+        "interventions": {m: vars(one) for m, one in scope.interventions.items()},
+        "history": [vars(one) for one in scope.history],
+    }
+
+
+def told_sensitivity(found: Sensitivity) -> dict[str, Any]:
+    return {
+        "shares": {name: one.shares for name, one in found.by_baseline.items()},
+        "moved": found.moved,
+        "same_signs": found.same_signs,
+        "same_leader": found.same_leader,
+    }
+
+
+def told_verdicts(by_modality: Mapping[Modality, Verdict]) -> dict[str, Any]:
+    """Areas over the modalities together (their mean), whether all passed, and each modality apart."""
+    trials = [one.trial for one in by_modality.values() if one.trial]
+    mean = {
+        "deletion": [one.deletion.area for one in trials],
+        "insertion": [one.insertion.area for one in trials],
+        "random_deletion": [one.random_deletion.mean() for one in trials],
+        "random_insertion": [one.random_insertion.mean() for one in trials],
+    }
+    return {
+        **{name: float(np.mean(values)) if values else None for name, values in mean.items()},
+        "passed": bool(by_modality) and all(one.passed for one in by_modality.values()),
+        "level": "token states",
+        "by_modality": {
+            m: {
+                "deletion": one.trial and one.trial.deletion.area,
+                "insertion": one.trial and one.trial.insertion.area,
+                "random_deletion": one.trial and float(one.trial.random_deletion.mean()),
+                "random_insertion": one.trial and float(one.trial.random_insertion.mean()),
+                "random_models": None if np.isnan(one.likeness) else one.likeness,
+                "passed": one.passed,
+                "reason": one.reason,
+            }
+            for m, one in by_modality.items()
+        },
+    }
+
+
+def words_of(scope: Microscope, weights: Weights | None) -> list[dict[str, Any]]:
+    units = scope.scorer.units.get("text")
+    if units is None or weights is None:
+        return []
+    rows = zip(units.names, units.spans, weights["text"], strict=True)
+    return [{"text": name, "start": at[0], "end": at[1], "weight": float(weight)} for name, at, weight in rows]
+
+
+def patches_of(scope: Microscope, weights: Weights | None) -> list[list[list[float]]]:
+    """Per photo a grid of weights, rows from the top."""
+    units = scope.scorer.units.get("image")
+    if units is None or weights is None:
+        return []
+    return [grid_of(units, weights["image"], number).tolist() for number in range(1 + max(units.parts, default=-1))]
+
+
+def grid_of(units: Any, weights: np.ndarray, number: int) -> np.ndarray:
+    """(rows, columns) weights of one medium."""
+    own = [row for row, of in enumerate(units.parts) if of == number]
+    grid = np.zeros(tuple(1 + max(units.spans[row][axis] for row in own) for axis in (0, 1)))
+    for row in own:
+        grid[units.spans[row]] = weights[row]
+    return grid
