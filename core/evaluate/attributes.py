@@ -19,7 +19,7 @@ from core.domain import Catalogue, Item
 from core.evaluate.cases import Cases
 
 MOST_VALUES = 40  # an attribute with more different words is a name or an id, no slice
-TWIN = 0.97  # cosine from which another product looks and reads the same
+TWIN = 0.99  # cosine from which another product looks and reads the same
 PRICE_FACTOR = 10.0  # so many times away from its category's median a price is odd
 SCRIPTS = (
     "Latin", "Cyrillic", "Greek", "Han", "Hiragana", "Katakana", "Hangul", "Arabic", "Hebrew", "Devanagari", "Thai",

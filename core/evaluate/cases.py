@@ -2,7 +2,7 @@
 
 A case is a held-out row of the catalogue: a query (its review, photos, sounds) that should lead to its product, or a
 known user who should be shown the product they liked next. Cases are made once (core/evaluate/judge.py), kept as
-Parquet in the workspace, and read from there; nothing here loads a model.
+Parquet in the workspace (core/evaluate/casebook.py), and read from there; nothing here loads a model.
 """
 
 from __future__ import annotations
@@ -10,20 +10,15 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.domain import Catalogue, Modality
+from core.domain import Modality
 from core.errors import ShapeError, UnknownNameError
-from core.files import write_atomic
-
-if TYPE_CHECKING:
-    from core.workspace import Workspace
 
 FORMAT = 1
 SHOWN = 5  # products kept of what was shown
@@ -162,55 +157,6 @@ METRICS = ("recall@10", "recall@1", "mrr", "loss")
 def case_key(scope: str, user: str, item: str, timestamp: int | None) -> str:
     """16 hex digits that name a case in every run and after every re-import; scope is "query" or "user"."""
     return hashlib.sha256(f"{scope}\t{user}\t{item}\t{timestamp or ''}".encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True, kw_only=True)
-class CaseSet:
-    """Which cases: of a run, under a protocol, of one kind ("review+photo", ..., "anything", "users") and part."""
-
-    run: str
-    kind: str = ANYTHING
-    part: str = "test"
-    protocol: str = ""  # "": the run's own
-    catalogue: str = ""  # "": the run's own
-
-    def file(self, workspace: Workspace) -> Path:
-        """Where these cases are kept; another version of the catalogue has another file."""
-        catalogue = workspace.catalogue(self.catalogue or workspace.run(self.run).catalogue)
-        name = "-".join([catalogue.version[:16], self.protocol or "own", self.kind, self.part])
-        return workspace.home / "cases" / self.run / f"{name}.parquet"
-
-
-def load_cases(workspace: Workspace, wanted: CaseSet) -> Cases | None:
-    """Cases that were made before, None where there are none or the run was trained again since."""
-    path = wanted.file(workspace)
-    if not path.is_file():
-        return None
-    cases = Cases.from_bytes(path.read_bytes())
-    told = json.loads((workspace.run_folder(wanted.run) / "run.json").read_text("utf-8"))
-    return cases if cases.about["digest"] == told["digests"]["model.safetensors"] else None
-
-
-def save_cases(workspace: Workspace, wanted: CaseSet, cases: Cases) -> Path:
-    return write_atomic(wanted.file(workspace), cases.to_bytes())
-
-
-def text_of(cases: Cases, catalogue: Catalogue, place: int) -> str:
-    """The words of a case's query."""
-    return catalogue.interactions[int(cases.row[place])].text
-
-
-def search(cases: Cases, catalogue: Catalogue, words: str, among: Sequence[int] | NDArray[np.int64]) -> list[int]:
-    """Those places whose review, product title, product id or case key holds all the words, case ignored."""
-    wanted = words.casefold().split()
-    titles = {item.item_id: item.title for item in catalogue.items}
-    found = []
-    for place in among:
-        item, row = str(cases.item[place]), int(cases.row[place])
-        hay = f"{catalogue.interactions[row].text} {titles.get(item, '')} {item} {cases.key[place]}".casefold()
-        if all(word in hay for word in wanted):
-            found.append(int(place))
-    return found
 
 
 def compare(ours: Cases, other: Cases, k: int = 10) -> dict[str, NDArray[np.int64]]:

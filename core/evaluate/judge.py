@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from core.domain import Catalogue
 from core.errors import SettingsError, UnknownNameError
-from core.evaluate.cases import ANYTHING, SHOWN, USERS, Cases, CaseSet, case_key, save_cases
+from core.evaluate.cases import ANYTHING, SHOWN, USERS, Cases, case_key
 from core.evaluate.measure import HELD, KINDS, LIKED, query_vectors
 from core.evaluate.metrics import target_ranks, top_items
 from core.evaluate.protocols import split_by
@@ -22,6 +23,7 @@ from core.pipeline import Pipeline, open_pipeline
 from core.rank.multimodal import History
 
 if TYPE_CHECKING:
+    from core.evaluate.casebook import CaseSet
     from core.workspace import Workspace
 
 ELEMENTS = 8_000_000  # scores held at a time
@@ -30,29 +32,29 @@ OnStep = Callable[[str, float], None]
 Scores = NDArray[np.float32]
 
 
-def make_cases(workspace: Workspace, wanted: CaseSet, on_step: OnStep | None = None) -> Cases:
-    """Judge a run and keep the cases in the workspace. Raises UnknownNameError, SettingsError, ModelError."""
+def judged_cases(workspace: Workspace, wanted: CaseSet, on_step: OnStep | None = None) -> tuple[Cases, Split]:
+    """All cases of one kind, and the split that held them out. Raises UnknownNameError, SettingsError, ModelError."""
     tell = on_step or (lambda label, fraction: None)
     pipeline = open_pipeline(workspace, wanted.run, wanted.catalogue or None)
-    protocol = wanted.protocol or pipeline.settings.protocol
-    split = split_by(protocol, pipeline.catalogue)
+    split = split_by(wanted.protocol or pipeline.settings.protocol, pipeline.catalogue)
     if wanted.kind == USERS:
-        cases = user_cases(pipeline, split, wanted.part, tell)
-    else:
-        features = catalogue_features(
-            pipeline.catalogue, pipeline.settings, workspace.vectors, on_step=lambda s, f: tell(s, 0.6 * f)
-        )
-        later: OnStep = lambda label, fraction: tell(label, 0.6 + 0.4 * fraction)  # noqa: E731
-        cases = query_cases(pipeline, features, split, wanted.kind, wanted.part, later)
-    save_cases(workspace, wanted, cases)
-    return cases
+        return user_cases(pipeline, split, wanted.part, tell), split
+    held = split.rows(*HELD[wanted.part])  # only what is asked about is encoded
+    asked = replace(pipeline.catalogue, interactions=tuple(pipeline.catalogue.interactions[row] for row in held))
+    features = catalogue_features(asked, pipeline.settings, workspace.vectors, on_step=lambda s, f: tell(s, 0.6 * f))
+    cases = query_cases(
+        pipeline, features, split, wanted.kind, wanted.part, lambda s, f: tell(s, 0.6 + 0.4 * f), held.tolist()
+    )
+    return cases, split
 
 
 def query_cases(
-    pipeline: Pipeline, features: Features, split: Split, kind: str, part: str = "test", tell: OnStep | None = None
-) -> Cases:
+    pipeline: Pipeline, features: Features, split: Split, kind: str, part: str = "test", tell: OnStep | None = None,
+    encoded: Sequence[int] | None = None,
+) -> Cases:  # fmt: skip
     """Held-out rows that have everything `kind` asks for ("anything": at least one modality), as questions.
 
+    encoded: the interactions that `features.interactions` belong to, all of them by default.
     Raises SettingsError where no row is left or the ranker answers no query, UnknownNameError for an unknown kind.
     """
     if kind != ANYTHING and kind not in KINDS:
@@ -61,9 +63,9 @@ def query_cases(
         raise SettingsError(f"the ranker of {pipeline.run} answers no query; choose the cases of its users")
     needs = KINDS.get(kind, ())
     rows, media = [], []
-    for row, (label, own) in enumerate(zip(split.labels, features.interactions, strict=True)):
+    for row, own in zip(range(len(split.labels)) if encoded is None else encoded, features.interactions, strict=True):
         given = {m: own[m] for m in (needs or pipeline.model.modalities) if own.get(m)}
-        if label in HELD[part] and given and all(m in given for m in needs):
+        if split.labels[row] in HELD[part] and given and all(m in given for m in needs):
             rows.append(row)
             media.append(given)
     blocks = _query_blocks(pipeline, features, media)

@@ -112,28 +112,32 @@ def members(conditions: Sequence[Condition], known: Sequence[Attribute], count: 
 
 def search_slices(
     values: NDArray[np.floating[Any]], groups: Sequence[str] | NDArray[np.str_], known: Sequence[Attribute], *,
-    metric: str, worse: int = -1, show: int = 200, seed: int = 0,
+    metric: str, worse: int = -1, show: int = 60, seed: int = 0,
 ) -> Search:  # fmt: skip
     """Every value of every attribute, and every pair of two attributes, against the rest of the cases.
 
     values (Q,) of the metric; groups (Q,) the product (or user) a case belongs to. Listed are those found and the
-    `show` dearest of the others. Ordered by cost in the direction that is worse.
+    `show` dearest of the others, ordered by cost in the direction that is worse. Singles and pairs are two families
+    with half of the error each, so that the many pairs do not hide a single.
     """
     tester = _Tester.of(values, groups)
-    singles = [
-        ((Condition(attribute=one.name, value=value),), mask)
-        for one in known
-        for value, mask in zip(one.values, one.masks, strict=True)
-        if tester.big_enough(mask)
-    ]
+    singles = _singles(known, tester)
     pairs = _pairs(singles, tester)
-    ps = [tester.p(mask) for _, mask in singles] + [tester.pair_p(mask, *parents) for _, mask, parents in pairs]
-    adjusted = holm(ps)
-    tried = [*singles, *((conditions, mask) for conditions, mask, _ in pairs)]
-    cost = [mask.sum() * tester.difference(mask) * worse for _, mask in tried]
+    masks = [mask for _, mask in singles]
+    both = [masks[a] & masks[b] for a, b in pairs]
+    single_ps, pair_ps = tester.ps(np.arange(len(tester.values)), masks), _pair_ps(tester, masks, pairs, both)
+    ps = [*single_ps, *pair_ps]
+    adjusted = [min(1.0, 2 * p) for p in (*holm(single_ps), *holm(pair_ps))]
+    tried: list[tuple[tuple[Condition, ...], Mask]] = [((one,), mask) for one, mask in singles]
+    tried += [((singles[a][0], singles[b][0]), mask) for (a, b), mask in zip(pairs, both, strict=True)]
+    cost = [worse * float(mask.sum()) * tester.difference(mask) for _, mask in tried]
     order = np.argsort(-np.asarray(cost), kind="stable").tolist() if tried else []
     listed = [at for at in order if adjusted[at] < ALPHA] + [at for at in order if adjusted[at] >= ALPHA][:show]
-    slices = [tester.slice(tried[at][0], tried[at][1], ps[at], adjusted[at], seed) for at in listed]
+    intervals = tester.intervals([tried[at][1] for at in listed], seed)
+    slices = [
+        tester.slice(tried[at][0], tried[at][1], ps[at], adjusted[at], interval)
+        for at, interval in zip(listed, intervals, strict=True)
+    ]
     return Search(metric=metric, slices=tuple(slices), tested=len(tried), worse=worse)
 
 
@@ -145,17 +149,15 @@ def measure_slice(
     tester = _Tester.of(values, groups)
     if chosen.all() or not chosen.any():
         return None
-    p = tester.p(chosen)
-    return tester.slice(tuple(conditions), chosen, p, p, seed)
+    p = tester.ps(np.arange(len(chosen)), [chosen])[0]
+    return tester.slice(tuple(conditions), chosen, p, p, tester.intervals([chosen], seed)[0])
 
 
 class _Tester:
-    """Differences between cases inside and outside of a mask, with products drawn as wholes."""
+    """Differences between cases inside and outside of masks, with products drawn as wholes."""
 
     def __init__(self, values: Floats, member: NDArray[np.int64], groups: int) -> None:
         self.values, self.member, self.groups = values, member, groups
-        self.sums = np.bincount(member, values, groups)
-        self.counts = np.bincount(member, minlength=groups).astype(np.float64)
 
     @classmethod
     def of(cls, values: NDArray[np.floating[Any]], groups: Sequence[str] | NDArray[np.str_]) -> _Tester:
@@ -174,69 +176,99 @@ class _Tester:
     def difference(self, mask: Mask) -> float:
         return float(self.values[mask].mean() - self.values[~mask].mean())
 
-    def p(self, mask: Mask, within: Mask | None = None) -> float:
-        """Two-sided p of mask against the rest (of `within`); 1 where a side is too small to say."""
+    def ps(self, among: NDArray[np.int64], masks: Sequence[Mask]) -> list[float]:
+        """Two-sided p of every mask against the rest of the cases `among`; 1 where a side is too small to say.
+
+        A score test: the spread is that of the products' sums of (x - mean x)(v - mean v), so that a slice whose few
+        cases happen to be all alike cannot look certain.
+        """
+        from scipy.sparse import csr_matrix
         from scipy.stats import t
 
-        inside = mask if within is None else mask & within
-        outside = ~mask if within is None else ~mask & within
-        sides = []
-        influence = np.zeros(self.groups)
-        for chosen, sign in ((inside, 1.0), (outside, -1.0)):
-            if chosen.sum() < 2:
-                return 1.0
-            values = self.values[chosen]
-            sides.append(values.mean())
-            influence += sign * np.bincount(self.member[chosen], values - values.mean(), self.groups) / len(values)
-        free = min(self.reach(inside), self.reach(outside)) - 1
-        if free < 1:
-            return 1.0
-        spread = float(np.sqrt((influence**2).sum() * (free + 1) / free))
-        if spread == 0:
-            return 1.0 if sides[0] == sides[1] else 0.0
-        return float(2 * t.sf(abs(sides[0] - sides[1]) / spread, free))
+        values, member = self.values[among], self.member[among]
+        rest = values - values.mean()
+        places = np.arange(len(among))
+        weigh = csr_matrix((rest, (member, places)), shape=(self.groups, len(among)))
+        count = csr_matrix((np.ones(len(among)), (member, places)), shape=(self.groups, len(among)))
+        whole, sizes = weigh.sum(1).A1, count.sum(1).A1  # type: ignore[attr-defined]
+        found: list[float] = []
+        step = max(1, BLOCK // max(1, len(among)))
+        for start in range(0, len(masks), step):
+            inside = np.stack([mask[among] for mask in masks[start : start + step]]).astype(np.float64)  # (S, n)
+            share = inside.mean(1)
+            sums = (weigh @ inside.T).T - share[:, None] * whole  # (S, G)
+            counts = (count @ inside.T).T
+            free = np.minimum((counts > 0).sum(1), (sizes - counts > 0).sum(1)) - 1
+            with np.errstate(divide="ignore", invalid="ignore"):
+                score = np.abs(sums.sum(1)) / np.sqrt((sums**2).sum(1) * (free + 1) / np.maximum(free, 1))
+            p = np.where(free >= 1, 2 * t.sf(np.nan_to_num(score), np.maximum(free, 1)), 1.0)
+            found += p.tolist()
+        return found
 
-    def pair_p(self, mask: Mask, first: Mask, second: Mask) -> float:
-        """A pair must differ from the rest, and from the rest of each parent: the largest of the three counts."""
-        return max(self.p(mask), self.p(mask, first), self.p(mask, second))
-
-    def slice(self, conditions: tuple[Condition, ...], mask: Mask, p: float, adjusted: float, seed: int) -> Slice:
-        low, high = self.interval(mask, seed)
+    def slice(
+        self, conditions: tuple[Condition, ...], mask: Mask, p: float, adjusted: float, interval: tuple[float, float]
+    ) -> Slice:
         return Slice(
             conditions=conditions, size=int(mask.sum()), groups=self.reach(mask), p=p, holm=adjusted,
-            value=float(self.values[mask].mean()), rest=float(self.values[~mask].mean()), low=low, high=high,
+            value=float(self.values[mask].mean()), rest=float(self.values[~mask].mean()), low=interval[0],
+            high=interval[1],
         )  # fmt: skip
 
-    def interval(self, mask: Mask, seed: int) -> tuple[float, float]:
-        """95 % percentile interval of the difference, products drawn with replacement."""
-        sums = np.bincount(self.member[mask], self.values[mask], self.groups)
-        counts = np.bincount(self.member[mask], minlength=self.groups).astype(np.float64)
-        rng, step, found = np.random.default_rng(seed), max(1, BLOCK // self.groups), []
+    def intervals(self, masks: Sequence[Mask], seed: int) -> list[tuple[float, float]]:
+        """95 % percentile intervals of the differences, products drawn with replacement."""
+        if not masks:
+            return []
+        sums = np.stack([np.bincount(self.member[m], self.values[m], self.groups) for m in masks], 1)  # (G, S)
+        counts = np.stack([np.bincount(self.member[m], minlength=self.groups) for m in masks], 1).astype(np.float64)
+        all_sums = np.bincount(self.member, self.values, self.groups)[:, None]
+        all_counts = np.bincount(self.member, minlength=self.groups)[:, None]
+        rng, step, means = np.random.default_rng(seed), max(1, BLOCK // self.groups), []
         for start in range(0, RESAMPLES, step):
             size = min(step, RESAMPLES - start)
             drawn = rng.multinomial(self.groups, np.full(self.groups, 1 / self.groups), size=size).astype(np.float64)
-            inside, outside = drawn @ counts, drawn @ (self.counts - counts)
-            good = (inside > 0) & (outside > 0)
-            means = (drawn @ sums)[good] / inside[good] - (drawn @ (self.sums - sums))[good] / outside[good]
-            found.append(means)
-        low, high = np.quantile(np.concatenate(found), (0.025, 0.975))
-        return float(low), float(high)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                inside = (drawn @ sums) / (drawn @ counts)
+                outside = (drawn @ (all_sums - sums)) / (drawn @ (all_counts - counts))
+            means.append(inside - outside)
+        low, high = np.nanquantile(np.concatenate(means), (0.025, 0.975), axis=0)
+        return list(zip(low.tolist(), high.tolist(), strict=True))
 
 
-Pair = tuple[tuple[Condition, ...], Mask, tuple[Mask, Mask]]
-
-
-def _pairs(singles: Sequence[tuple[tuple[Condition, ...], Mask]], tester: _Tester) -> list[Pair]:
-    """Pairs of two attributes that are neither too small nor one of their parents over again."""
-    found: list[Pair] = []
-    for (first, a), (second, b) in combinations(singles, 2):
-        if first[0].attribute == second[0].attribute:
-            continue
-        both = a & b
-        size = int(both.sum())
-        if size < FEWEST_CASES or min(a.sum(), b.sum()) - size < FEWEST_CASES or not tester.big_enough(both):
-            continue
-        found.append(((*first, *second), both, (a, b)))
-        if len(found) >= MOST_PAIRS:
-            break
+def _singles(known: Sequence[Attribute], tester: _Tester) -> list[tuple[Condition, Mask]]:
+    """Every value of every attribute, big enough to judge; cases that two of them share exactly count once."""
+    found: list[tuple[Condition, Mask]] = []
+    seen: set[bytes] = set()
+    for one in known:
+        for value, mask in zip(one.values, one.masks, strict=True):
+            packed = np.packbits(mask).tobytes()
+            if packed in seen or not tester.big_enough(mask):
+                continue
+            seen |= {packed, np.packbits(~mask).tobytes()}
+            found.append((Condition(attribute=one.name, value=value), mask))
     return found
+
+
+def _pairs(singles: Sequence[tuple[Condition, Mask]], tester: _Tester) -> list[tuple[int, int]]:
+    """Pairs of two attributes that are neither too small nor one of their parents over again."""
+    found = []
+    for a, b in combinations(range(len(singles)), 2):
+        if singles[a][0].attribute == singles[b][0].attribute:
+            continue
+        both = singles[a][1] & singles[b][1]
+        size = int(both.sum())
+        smaller = min(int(singles[a][1].sum()), int(singles[b][1].sum()))
+        if size >= FEWEST_CASES and smaller - size >= FEWEST_CASES and tester.big_enough(both):
+            found.append((a, b))
+    return found[:MOST_PAIRS]
+
+
+def _pair_ps(
+    tester: _Tester, masks: Sequence[Mask], pairs: Sequence[tuple[int, int]], both: Sequence[Mask]
+) -> list[float]:
+    """A pair must differ from the rest, and from the rest of each parent: the largest of the three counts."""
+    ps = np.array(tester.ps(np.arange(len(tester.values)), both))
+    for parent in sorted({one for pair in pairs for one in pair}):
+        own = [at for at, pair in enumerate(pairs) if parent in pair]
+        inside = tester.ps(np.flatnonzero(masks[parent]), [both[at] for at in own])
+        ps[own] = np.maximum(ps[own], inside)
+    return ps.tolist()
