@@ -1,4 +1,4 @@
-"""A catalogue folder becomes part of the workspace: read, kept, encoded, trained on, and only then visible.
+"""A catalogue becomes part of the workspace: read, kept, encoded, trained on, and only then visible.
 
 Everything slow is stored by content (photos, vectors), so an import that was cut off goes on where it stopped and a
 second one encodes nothing. The rows appear in one transaction at the end: half an import is never seen.
@@ -14,12 +14,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.domain import Catalogue, Modality, Notice
+from core.domain import Catalogue, FeatureMatrix, Modality, Notice
 from core.errors import PhotoError
+from core.files import digest_bytes, write_atomic
 from core.store.values import RunInfo, count_media
 
 if TYPE_CHECKING:
-    from core.catalog.folder import ImportReport
+    from core.catalog.arrays import Matrix
+    from core.catalog.reading import Reading
+    from core.catalog.report import ImportReport
     from core.catalog.tables import Problem
     from core.workspace import Workspace
 
@@ -48,37 +51,63 @@ class ImportOutcome:
     changed: bool
 
 
-def import_folder(workspace: Workspace, source: Path, name: str, on_step: OnStep | None = None) -> ImportOutcome:
-    """Import the canonical folder `source` as `name`, and train its `content` run.
+def import_source(
+    workspace: Workspace,
+    source: Path,
+    name: str,
+    on_step: OnStep | None = None,
+    *,
+    layout: str = "auto",
+    features: Mapping[Modality, Path] | None = None,
+    uploaded: bool = False,
+) -> ImportOutcome:
+    """Import `source` as `name`, and train its first run: `content`, or `popularity` where there are ids only.
 
-    Raises TableError (nothing usable), InputError (the name), StoreError, and whatever `on_step` raises to stop it.
+    layout: a name of `core.catalog.formats.FORMATS`, or auto. features: .npy files that stand for a modality, one row
+    an item. uploaded: the limits of the page apply. Raises RowsRefusedError after writing the list of bad rows,
+    TableError (nothing usable), InputError (the name), StoreError, and whatever `on_step` raises to stop it.
     """
-    from core.catalog.folder import read_folder
+    from core.catalog.formats import read_source
+    from core.catalog.reading import Ask
+    from core.catalog.report import RowsRefusedError, write_rejects
 
     workspace.check_name(name, "catalogue")
     tell = on_step or (lambda label, fraction: None)
-    raw, report = read_folder(source, name, on_step=_part(tell, 0.0, READ))
-    catalogue, lost = _kept(workspace, raw, _part(tell, READ, KEPT))
+    rejects = rejects_file(workspace, name)
+    ask = Ask(uploaded=uploaded, step=_part(tell, 0.0, READ))
+    try:
+        reading = read_source(source, name, layout, features=features, ask=ask)
+    except RowsRefusedError as error:
+        write_rejects(rejects, error.problems)
+        raise
+    report = reading.report
+    catalogue, lost = _kept(workspace, reading, _part(tell, READ, KEPT))
     report.refused = (*report.refused, *lost)
-    report.cleaned |= _left_out(raw)
+    report.cleaned |= _left_out(reading.catalogue)
     encoded = _encoded(workspace, catalogue, _part(tell, KEPT, ENCODED))
-    rejects = report.write_rejects(workspace.home / "rejects" / f"{name}.csv") if report.refused else None
+    listed = report.write_rejects(rejects) if report.refused else None
     run, changed = _published(workspace, catalogue, report, _part(tell, ENCODED, TRAINED))
     tell("done", 1.0)
     return ImportOutcome(
         catalogue=name, items=len(catalogue.items), users=len({one.user_id for one in catalogue.interactions}),
         interactions=len(catalogue.interactions), media=count_media(catalogue), refused=report.refused,
-        notices=report.notices, cleaned=dict(report.cleaned), rejects_file=rejects, run=run, encoded=encoded,
+        notices=report.notices, cleaned=dict(report.cleaned), rejects_file=listed, run=run, encoded=encoded,
         changed=changed,
     )  # fmt: skip
+
+
+def rejects_file(workspace: Workspace, name: str) -> Path:
+    """Where the list of what the last import of `name` refused is kept."""
+    return workspace.home / "rejects" / f"{name}.csv"
 
 
 def _part(tell: OnStep, begin: float, end: float) -> OnStep:
     return lambda label, fraction: tell(label, begin + (end - begin) * min(1.0, max(0.0, fraction)))
 
 
-def _kept(workspace: Workspace, raw: Catalogue, tell: OnStep) -> tuple[Catalogue, list[Problem]]:
-    """The catalogue with our own copies of its photos and people as keyed hashes; and the photos that were refused."""
+def _kept(workspace: Workspace, reading: Reading, tell: OnStep) -> tuple[Catalogue, list[Problem]]:
+    """The catalogue with our own copies of its photos and matrices, people as keyed hashes; and what was refused."""
+    raw = reading.catalogue
     owners = _owners(raw)
     stored: dict[str, str] = {}
     lost: list[Problem] = []
@@ -102,14 +131,30 @@ def _kept(workspace: Workspace, raw: Catalogue, tell: OnStep) -> tuple[Catalogue
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    version = hashlib.sha256("\0".join([raw.version, *(stored[path] for path in sorted(stored))]).encode()).hexdigest()
+    features = {modality: _kept_matrix(workspace, matrix) for modality, matrix in reading.matrices.items()}
+    told = [f"{modality} {matrix.fingerprint} {matrix.digest}" for modality, matrix in sorted(features.items())]
+    parts = [raw.version, *(stored[path] for path in sorted(stored)), *told]
+    version = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     items = tuple(replace(item, media=_stored_media(item.media, stored)) for item in raw.items)
+    keys = {user: workspace.user_key(user) for user in {one.user_id for one in raw.interactions}}
     interactions = tuple(
-        replace(one, user_id=workspace.user_key(one.user_id), media=_stored_media(one.media, stored))
-        for one in raw.interactions
+        replace(one, user_id=keys[one.user_id], media=_stored_media(one.media, stored)) for one in raw.interactions
     )
     root = workspace.media_folder
-    return replace(raw, version=version, root=root, items=items, interactions=interactions), lost
+    return replace(raw, version=version, root=root, items=items, interactions=interactions, features=features), lost
+
+
+def _kept_matrix(workspace: Workspace, matrix: Matrix) -> FeatureMatrix:
+    """Our own copy of a matrix, named by its content."""
+    from core.catalog.arrays import save_matrix
+
+    data = save_matrix(matrix)
+    digest = digest_bytes(data)
+    path = f"{digest[:2]}/{digest}.npy"
+    if not (workspace.media_folder / path).is_file():
+        write_atomic(workspace.media_folder / path, data)
+    there = int((matrix.values[:, 0] == matrix.values[:, 0]).sum())  # a row of NaN stands for nothing
+    return FeatureMatrix(path=path, digest=digest, width=matrix.values.shape[1], items=there, encoder=matrix.encoder)
 
 
 def _owners(raw: Catalogue) -> dict[str, str]:
@@ -163,7 +208,7 @@ def _published(workspace: Workspace, catalogue: Catalogue, report: ImportReport,
     from core.store.runs import save_run
     from core.workspace import read_run
 
-    run = workspace.free_run_name(f"{catalogue.name}-content")
+    run = workspace.free_run_name(f"{catalogue.name}-{_first_rank(catalogue)}")
     folder = workspace.new_run_folder(run)
     _trained(workspace, catalogue, folder, tell)
     with workspace.store.writing() as session:
@@ -177,11 +222,18 @@ def _trained(workspace: Workspace, catalogue: Catalogue, folder: Path, tell: OnS
     from core.train import train_run
 
     settings = RunSettings(
-        catalogue=catalogue.name, fuse="weighted", rank="content", protocol="everything", weight_users=0.0, epochs=20
-    )
+        catalogue=catalogue.name, fuse="weighted", rank=_first_rank(catalogue), protocol="everything",
+        weight_users=0.0, epochs=20,
+    )  # fmt: skip
     train_run(
         catalogue, settings, folder, vectors=workspace.vectors, on_step=lambda label, done, _figures: tell(label, done)
     )
+
+
+def _first_rank(catalogue: Catalogue) -> str:
+    """By content where any item has some, else by how often an item was met."""
+    has = catalogue.features or any(item.text or item.media for item in catalogue.items)
+    return "content" if has else "popularity"
 
 
 def _told(report: ImportReport) -> dict[str, Any]:
@@ -194,5 +246,6 @@ def _told(report: ImportReport) -> dict[str, Any]:
 
 
 def _first_run(workspace: Workspace, catalogue: str) -> RunInfo | None:
-    mine = [info for info in workspace.runs() if info.catalogue == catalogue and info.rank == "content"]
+    first = ("content", "popularity")
+    mine = [info for info in workspace.runs() if info.catalogue == catalogue and info.rank in first]
     return mine[0] if mine else None

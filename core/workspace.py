@@ -18,7 +18,7 @@ import json
 import re
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -76,12 +76,19 @@ class Workspace:
         return self._remembered(name, known[name].version, lambda: self._read_imported(name))
 
     def import_folder(
-        self, source: Path, name: str, on_step: Callable[[str, float], None] | None = None
+        self,
+        source: Path,
+        name: str,
+        on_step: Callable[[str, float], None] | None = None,
+        *,
+        layout: str = "auto",
+        features: Mapping[str, Path] | None = None,
+        uploaded: bool = False,
     ) -> ImportOutcome:
-        """Read, check, encode and keep a catalogue folder, and train its first run; see core/importing.py."""
-        from core.importing import import_folder
+        """Read, check, encode and keep a catalogue, and train its first run; see core/importing.py."""
+        from core.importing import import_source
 
-        return import_folder(self, source, name, on_step)
+        return import_source(self, source, name, on_step, layout=layout, features=features, uploaded=uploaded)
 
     def check_name(self, name: str, kind: str) -> str:
         """`name` if it can name a new catalogue or run; raises InputError."""

@@ -7,9 +7,7 @@ first bytes of each medium; `verify_media` decodes. Nothing is ever fetched, and
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import math
 import os
 import re
@@ -18,17 +16,17 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from core.catalog.names import shown_bytes, shown_value
 from core.catalog.photos import ENDINGS, ImageReader, photo_kind, read_image_safely
-from core.catalog.tables import Problem, Record, Table, plain_cell, problem, read_table, safe_cell
+from core.catalog.report import ImportReport
+from core.catalog.tables import Problem, Record, Table, plain_cell, problem, read_table
 from core.catalog.words import clean_fragment
 from core.domain import Catalogue, Interaction, Item, Modality
 from core.errors import AddressError, PhotoError, TableError
-from core.files import write_atomic
 from core.limits import LIMITS, MB
 
 OnStep = Callable[[str, float], None]
@@ -50,45 +48,6 @@ _INTEGER = re.compile(r"-?[0-9]{1,17}")
 _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ].{1,40})?", re.DOTALL)
 _UNITS = ((10**11, "seconds", 1_000.0), (10**14, "milliseconds", 1.0), (10**17, "microseconds", 0.001))
 _DAY = 86_400_000
-_REJECT_COLUMNS = ("severity", "code", "file", "row", "line", "column", "value", "reason", "fix")
-
-
-@dataclass(kw_only=True)
-class ImportReport:
-    """What came of an import.
-
-    media counts distinct files a modality; refused lists what was left out (codes E-), notices what was kept but needs
-    a word (N-); cleaned counts every N- code and cleaning step; scale names the ratings ("1 to 5", "" without any).
-    """
-
-    items: int = 0
-    users: int = 0
-    interactions: int = 0
-    media: dict[Modality, int] = field(default_factory=dict)
-    refused: tuple[Problem, ...] = ()
-    notices: tuple[Problem, ...] = ()
-    cleaned: dict[str, int] = field(default_factory=dict)
-    item_rows: int = 0
-    interaction_rows: int = 0
-    scale: str = ""
-
-    @property
-    def summary(self) -> str:
-        """Such as "37 of 40 items and 120 of 122 interactions imported, 5 problems listed"."""
-        told = f"{self.items:,} of {self.item_rows:,} items"
-        if self.interaction_rows:
-            told += f" and {self.interactions:,} of {self.interaction_rows:,} interactions"
-        listed = len(self.refused) + len(self.notices)
-        return f"{told} imported" + (f", {listed:,} problem{'s' if listed > 1 else ''} listed" if listed else "")
-
-    def write_rejects(self, path: Path) -> Path:
-        """Everything in refused and notices as CSV; no cell can run as a formula in a spreadsheet."""
-        page = io.StringIO()
-        writer = csv.writer(page)
-        writer.writerow(_REJECT_COLUMNS)
-        for found in (*self.refused, *self.notices):
-            writer.writerow([safe_cell(str(getattr(found, column))) for column in _REJECT_COLUMNS])
-        return write_atomic(path, page.getvalue().encode("utf-8", "replace"))
 
 
 @dataclass(frozen=True, kw_only=True)

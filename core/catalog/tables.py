@@ -73,12 +73,20 @@ class Table:
 
 
 def read_table(
-    data: bytes, name: str, *, known: Sequence[str] = (), required: Sequence[str] = (), text: Sequence[str] = ()
+    data: bytes,
+    name: str,
+    *,
+    known: Sequence[str] = (),
+    required: Sequence[str] = (),
+    text: Sequence[str] = (),
+    uploaded: bool = False,
+    separator: str = "",
 ) -> Table:
     """The table in `data`; the ending of `name` says whether it is CSV/TSV, .jsonl or .parquet.
 
     known: columns whose odd spelling ("Item ID") is recognised; required: columns that must be there; text: columns
-    that may not hold lists or records. Raises TableError E-TAB-*.
+    that may not hold lists or records. uploaded: the limits of the page apply. separator: of the columns, where the
+    format says it; otherwise the header line decides. Raises TableError E-TAB-*.
     """
     shown = shown_name(name, "table")
     if not data:
@@ -86,13 +94,25 @@ def read_table(
             "E-TAB-EMPTY",
             f"{shown}: the file is empty, 0 bytes arrived; a table was expected. Export it again and import that.",
         )
+    if uploaded and len(data) > LIMITS.table_bytes:
+        raise TableError(
+            "E-TAB-SIZE",
+            f"{shown}: {shown_bytes(len(data))} arrived; at most {LIMITS.table_bytes // MB} MB can be uploaded. "
+            f"Import it from the command line: python -m core import {shown}.",
+        )
     if shown.lower().endswith(".parquet"):
         table = _read_parquet(data, shown, text)
     else:
         letters, told = _decoded(data, shown)
-        read = _read_json_lines if shown.lower().endswith((".jsonl", ".ndjson", ".json")) else _read_csv
-        table = read(letters, shown)
+        lines = shown.lower().endswith((".jsonl", ".ndjson", ".json"))
+        table = _read_json_lines(letters, shown) if lines else _read_csv(letters, shown, separator)
         table.problems[:0] = told
+    if uploaded and table.rows > LIMITS.table_rows:
+        raise TableError(
+            "E-TAB-ROWS",
+            f"{shown}: {table.rows:,} rows; at most {LIMITS.table_rows:,} can be uploaded. "
+            f"Import it from the command line: python -m core import {shown}.",
+        )
     _name_columns(table, known)
     missing = [column for column in required if column not in table.columns]
     if missing:
@@ -193,7 +213,7 @@ def _not_text(shown: str, expected: str, at: int) -> TableError:
     )
 
 
-def _read_csv(letters: str, shown: str) -> Table:
+def _read_csv(letters: str, shown: str, expected: str) -> Table:
     lines = io.StringIO(letters, newline="")
     before, head = 0, ""
     separator = ""
@@ -209,14 +229,18 @@ def _read_csv(letters: str, shown: str) -> Table:
             "E-TAB-EMPTY",
             f"{shown}: only blank lines; a header and rows were expected. Export it again and import that.",
         )
-    separator = separator or max(",;\t|", key=lambda mark: re.sub('"[^"]*"', "", head).count(mark))
+    separator = separator or expected or max(",;\t|", key=lambda mark: re.sub('"[^"]*"', "", head).count(mark))
     lines = io.StringIO(letters, newline="")
     for _ in range(before - 1):
         next(lines)
-    return _read_separated(csv.reader(lines, delimiter=separator, strict=True), shown, separator, before - 1)
+    table = _read_separated(csv.reader(lines, delimiter=separator, strict=True), shown, before - 1)
+    if separator not in (",", expected) and not shown.lower().endswith(".tsv"):
+        spoken = {";": "semicolons", "\t": "tabs", "|": "pipes"}[separator]
+        table.problems.insert(0, problem("N-TAB-DELIM", shown, f"is separated by {spoken}", "it was read as that."))
+    return table
 
 
-def _read_separated(reader, shown: str, separator: str, skipped: int) -> Table:
+def _read_separated(reader, shown: str, skipped: int) -> Table:
     try:
         header = next(reader)
     except csv.Error as error:
@@ -226,9 +250,6 @@ def _read_separated(reader, shown: str, separator: str, skipped: int) -> Table:
             "line was expected. Mend the quotes and import that.",
         ) from error
     table = Table(name=shown, columns=_checked_header(header, shown))
-    if separator != "," and not shown.lower().endswith(".tsv"):
-        spoken = {";": "semicolons", "\t": "tabs", "|": "pipes"}[separator]
-        table.problems.append(problem("N-TAB-DELIM", shown, f"is separated by {spoken}", "it was read as that."))
     while True:
         line = skipped + reader.line_num + 1
         try:

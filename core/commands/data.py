@@ -8,8 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from core.catalog.formats import AUTO, FORMATS
+from core.catalog.report import RowsRefusedError
 from core.commands import DONE, REFUSED, Reply, add, workspace_of
-from core.errors import InputError
+from core.domain import MODALITIES
+from core.importing import rejects_file
 from core.jobs.bar import Bar
 from core.store.values import CatalogueInfo
 from core.workspace import BUNDLED_CATALOGUE, Workspace
@@ -19,12 +22,17 @@ def register(commands: Any) -> None:
     add(commands, "doctor", doctor, "what is there, what is missing, and what that costs", "doctor --json")
 
     one = add(
-        commands, "import", import_catalogue, "read a catalogue folder, clean it, report, train a first run",
-        "import ~/shop --name shop",
+        commands, "import", import_catalogue, "read a catalogue, clean it, report, train a first run",
+        "import ~/lfm2k --name lfm2k --format mmrec --features text=text_feat.npy",
     )  # fmt: skip
-    one.add_argument("source", type=Path, metavar="SOURCE", help="folder with items.csv, interactions.csv and photos")
+    one.add_argument("source", type=Path, metavar="SOURCE", help="folder, zip or table; see --format")
     one.add_argument("--name", required=True, help="what the catalogue will be called here")
-    one.add_argument("--format", choices=("auto", "folder"), default="auto", help="how SOURCE is laid out")
+    one.add_argument("--format", choices=(AUTO, *FORMATS), default=AUTO, help="how SOURCE is laid out (default auto)")
+    one.add_argument(
+        "--features", type=mounted, action="append", default=[], metavar="MODALITY=FILE",
+        help="a .npy file, one row an item, stands for a modality; FILE lies in SOURCE or anywhere; may be repeated",
+    )  # fmt: skip
+    one.add_argument("--uploaded", action="store_true", help=argparse.SUPPRESS)
     one.add_argument("--job", type=int, help=argparse.SUPPRESS)
     add(commands, "catalogues", catalogues, "list the catalogues", "catalogues --json")
 
@@ -44,14 +52,42 @@ def doctor(options: argparse.Namespace) -> Reply:
     return Reply(answer=answer, lines=[*lines, verdict], status=DONE if found.ok else REFUSED)
 
 
+def mounted(text: str) -> tuple[str, Path]:
+    """MODALITY=FILE."""
+    modality, equals, file = text.partition("=")
+    if modality not in MODALITIES or not equals or not file:
+        raise argparse.ArgumentTypeError(f'"{text}" is not MODALITY=FILE with one of {", ".join(MODALITIES)}')
+    return modality, Path(file)
+
+
 def import_catalogue(options: argparse.Namespace) -> Reply:
+    try:
+        return _imported(options)
+    except RowsRefusedError as error:
+        rejects = rejects_file(workspace_of(options), options.name)
+        refused = [{"where": n.where, "code": n.code, "reason": n.message} for n in error.problems]
+        answer = {
+            "catalogue": options.name, "refused": refused, "rejects_file": str(rejects),
+            "error": {"where": "", "code": error.code, "reason": error.message},
+        }  # fmt: skip
+        return Reply(answer=answer, lines=[f"refused: {error}", f"all {len(refused)}: {rejects}"], status=REFUSED)
+
+
+def _imported(options: argparse.Namespace) -> Reply:
     from core.jobs.work import working
 
     workspace, bar = workspace_of(options), Bar(sys.stderr)
-    given = (str(options.source.absolute()), "--name", options.name)
+    features = {m: file if not (options.source / file).is_file() else options.source / file
+                for m, file in options.features}  # fmt: skip
+    mounts = [word for m, file in features.items() for word in ("--features", f"{m}={file.absolute()}")]
+    given = [str(options.source.absolute()), "--name", options.name, "--format", options.format, *mounts]
+    given += ["--uploaded"] if options.uploaded else []
     try:
         with working(workspace, "import", options.name, arguments=given, job=options.job, show=bar.show) as work:
-            done = workspace.import_folder(_folder(options.source), options.name, work.step)
+            done = workspace.import_folder(
+                options.source, options.name, work.step, layout=options.format, features=features,
+                uploaded=options.uploaded,
+            )  # fmt: skip
             answer = {
                 "catalogue": done.catalogue, "items": done.items, "users": done.users,
                 "interactions": done.interactions, "media": done.media,
@@ -95,11 +131,3 @@ def _listed(workspace: Workspace) -> list[CatalogueInfo]:
     if any(one.bundled for one in workspace.catalogues()):
         workspace.catalogue(BUNDLED_CATALOGUE)  # read once, so that its version is known
     return workspace.catalogues()
-
-
-def _folder(source: Path) -> Path:
-    if not source.is_dir():
-        raise InputError(
-            "E-INPUT-VALUE", f'"{source.name[:80]}": there is no such folder; a catalogue folder was expected.'
-        )
-    return source
