@@ -111,6 +111,13 @@ def catalogue_features(
     )
 
 
+def without_media(catalogue: Catalogue) -> Features:
+    """Nothing of any item or interaction: for rankers that know ids only. No encoder is loaded."""
+    items: tuple[Media, ...] = ({},) * len(catalogue.items)
+    rows: tuple[Media, ...] = ({},) * len(catalogue.interactions)
+    return Features(states={}, items=items, interactions=rows, widths={}, encoded=0)
+
+
 def modalities_of(catalogue: Catalogue) -> tuple[Modality, ...]:
     """The modalities that a run of this catalogue can learn from: those of a matrix, and those that any item or
     interaction has and that can be encoded. Text where there is none: a catalogue of ids."""

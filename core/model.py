@@ -10,24 +10,31 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from core.align import build_aligner
+from core.align.frozen import Frozen
 from core.align.space import Standardise
 from core.config import RunSettings
 from core.domain import Aligned, Encoded, Fused, Modality
 from core.fuse import build_fuser
-from core.rank import build_ranker
+from core.fuse.beside import Beside
+from core.rank import build_ranker, reads
 
 
 class Model(nn.Module):
-    """widths: modality -> own width E of its encoder, in the order of MODALITIES; users, items: training rows."""
+    """widths: modality -> own width E of its encoder, in the order of MODALITIES; users, items: training rows.
+
+    A ranker that reads frozen features gets them side by side in place of a fused vector; one that reads ids, nothing.
+    """
 
     def __init__(self, settings: RunSettings, widths: Mapping[Modality, int], users: int, items: int) -> None:
         super().__init__()
         self.modalities = tuple(widths)
         kept = {m: min(settings.kept, width) for m, width in widths.items()}
         self.space = nn.ModuleDict({m: Standardise(width, kept[m]) for m, width in widths.items()})
-        self.aligner = build_aligner(settings.align, kept, settings.width)
-        self.fuser = build_fuser(settings.fuse, self.modalities, settings.width)
-        self.ranker = build_ranker(settings.rank, settings.width, users, items)
+        learns_vectors = reads(settings) == "vectors"
+        self.aligner = build_aligner(settings.align, kept, settings.width) if learns_vectors else Frozen()
+        self.fuser = build_fuser(settings.fuse, self.modalities, settings.width) if learns_vectors else Beside(widths)
+        width = settings.width if learns_vectors else sum(kept.values())
+        self.ranker = build_ranker(settings.rank, width, users, items)
 
     def standardise(self, encoded: Mapping[Modality, Encoded]) -> dict[Modality, Encoded]:
         return {m: space.encoded(encoded[m]) for m, space in self.space.items()}  # type: ignore[operator]

@@ -109,6 +109,8 @@ class Pipeline:
         read: dict[Modality, list[Any]] = {}
         notices: list[Notice] = []
         refused: list[InputError] = []
+        if query.parts:
+            self.must("query")
         for number, part in enumerate(query.parts, 1):
             self.must_read(part.modality)
             name = part.name or ("your words" if part.modality == "text" else f"photo {number}")
@@ -300,6 +302,9 @@ def item_vectors(
 ) -> Coalitions:  # fmt: skip
     """Vectors of all items, keyed by run and catalogue version: beside the run, else in the vector store."""
     name = f"items-{catalogue.version[:16]}.safetensors"
+    if not model.modalities:
+        nothing = torch.zeros(1, len(catalogue.items), 0, device=device)
+        return Coalitions(vectors=nothing, gates=nothing)
     if features is None:
         kept = kept_vectors(folder, told, name, vectors)
         if kept is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from core.rank.likes import Likes
 from core.rank.multimodal import History
 
 
@@ -12,11 +13,15 @@ class Popularity(nn.Module):
     """score = how often an item was met in training; the same for everybody, 0 for new items."""
 
     cases = frozenset({"known user", "new user"})
+    reads = "ids"
     counts: Tensor
 
     def __init__(self, width: int, users: int, items: int) -> None:
         super().__init__()
         self.register_buffer("counts", torch.zeros(items))
+
+    def settle(self, met: Likes) -> None:
+        self.counts = met.item_counts
 
     def score_users(self, history: History, items: Tensor, known: Tensor, met: Tensor | None = None) -> Tensor:
         counts = torch.where(known >= 0, self.counts[known.clamp(min=0)], 0.0)

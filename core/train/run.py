@@ -15,21 +15,25 @@ from typing import Any
 import torch
 from safetensors.torch import save as to_bytes
 
+from core.align import ALIGNERS
 from core.config import RunSettings, wanted_device
 from core.domain import Catalogue
+from core.errors import UnknownNameError
 from core.evaluate.measure import held_distances, measure
 from core.evaluate.protocols import split_by
 from core.evaluate.splits import Split, item_folds
 from core.evaluate.vectors import MEASURED, pack
-from core.features import Features, catalogue_features
+from core.features import Features, catalogue_features, without_media
 from core.files import digest_bytes, write_atomic
+from core.fuse import FUSERS
 from core.model import Model, best_device
 from core.pipeline import load_run
-from core.rank.baselines import Popularity
+from core.rank import RANKERS, reads
 from core.train.build import training_data, training_users
 from core.train.checkpoint import Checkpoint
 from core.train.curves import CURVES, EVENTS, Curves
 from core.train.data import TrainingData
+from core.train.interactions import InteractionTrainer, learns_from_interactions
 from core.train.loop import Trainer
 
 OnStep = Callable[[str, float, dict[str, float]], None]
@@ -55,21 +59,28 @@ def train_run(
     vectors: Path,
     on_step: OnStep | None = None,
     resume: bool = False,
+    grid: str = "",
 ) -> RunRecord:
     """Trains one run on a catalogue and writes its folder `out`, whose name becomes the run's name.
 
     vectors: the content-addressed vector store. on_step(label, fraction, figures) may raise to cancel: no run is
     written then, but a checkpoint of the last whole epoch stays in `out`. resume: go on from such a checkpoint, with
-    the same weights in the end as without the break (on the CPU). Raises UnknownNameError for names that no registry
-    knows, SettingsError where the checkpoint belongs to another training.
+    the same weights in the end as without the break (on the CPU). grid: of which search this run is a part.
+    Raises UnknownNameError for names that no registry knows, SettingsError where the checkpoint belongs to another
+    training.
     """
     begun, tell = time.monotonic(), on_step or (lambda label, fraction, figures: None)
+    check_names(settings)
     split = split_by(settings.protocol, catalogue, 0)
     kept = checkpoints(out, catalogue, settings, split)
     if not resume:
         forget(out, kept)
-    features = catalogue_features(
-        catalogue, settings, vectors, on_step=lambda label, fraction: tell(label, fraction * 0.3, {})
+    features = (
+        without_media(catalogue)
+        if reads(settings) == "ids"
+        else catalogue_features(
+            catalogue, settings, vectors, on_step=lambda label, fraction: tell(label, fraction * 0.3, {})
+        )
     )
     with deterministic(settings):
         stop = best_length(catalogue, settings, features, split, kept["tuning"]) if settings.tune_folds else None
@@ -79,7 +90,7 @@ def train_run(
         model = fresh_model(settings, features, data)
         device = best_device(wanted_device())
         with Curves(out) as shown:
-            best, curves = Trainer(model, data, settings, device).fit(
+            best, curves = trainer_of(model, data, settings, device).fit(
                 lambda label, fraction, figures: tell(label, 0.3 + 0.6 * fraction, figures),
                 stop_after=stop, checkpoint=kept["training"], curves=shown,
             )  # fmt: skip
@@ -104,6 +115,7 @@ def train_run(
         "items": [catalogue.items[item].item_id for item in data.trainable],
         "users": list(users),
         "training": {"best_epoch": best, "curves": curves},
+        "grid": grid,
     }
     write_run(out, told, parts)
     tell("measuring", 0.92, {})
@@ -112,11 +124,19 @@ def train_run(
     metrics, measured = measure(pipeline, features, split)
     parts[MEASURED] = pack(measured)
     distances = held_distances(pipeline, features, split) if "query" in pipeline.model.ranker.cases else {}
-    write_run(out, {**told, "metrics": metrics, "distances": distances}, parts)
+    seconds = time.monotonic() - begun
+    write_run(out, {**told, "metrics": metrics, "distances": distances, "seconds": round(seconds, 1)}, parts)
     forget(out, kept, curves=False)
     tell("done", 1.0, {})
-    seconds = time.monotonic() - begun
     return RunRecord(run=out.name, epochs=len(curves) - 1, best_epoch=best, metrics=metrics, seconds=seconds)
+
+
+def check_names(settings: RunSettings) -> None:
+    """Raises UnknownNameError before anything is encoded."""
+    for kind, known in (("align", ALIGNERS), ("fuse", FUSERS), ("rank", RANKERS)):
+        name = getattr(settings, kind)
+        if name not in known:
+            raise UnknownNameError({"align": "aligner", "fuse": "fuser", "rank": "ranker"}[kind], name, known)
 
 
 def checkpoints(out: Path, catalogue: Catalogue, settings: RunSettings, split: Split) -> dict[str, Checkpoint]:
@@ -141,19 +161,19 @@ def best_length(catalogue: Catalogue, settings: RunSettings, features: Features,
     """How many epochs are best for products that training has not seen: judged on one fold of them, held out."""
     folds = item_folds((item.item_id for item in catalogue.items), settings.tune_folds)
     data = training_data(catalogue, features, split, tuning=[item for item, fold in folds.items() if fold == 0])
-    trainer = Trainer(fresh_model(settings, features, data), data, settings, best_device(wanted_device()))
+    trainer = trainer_of(fresh_model(settings, features, data), data, settings, best_device(wanted_device()))
     return max(1, trainer.fit(checkpoint=kept)[0])
 
 
 def fresh_model(settings: RunSettings, features: Features, data: TrainingData) -> Model:
     torch.manual_seed(settings.seed)
-    model = Model(settings, features.widths, len(data.histories), len(data.trainable))
-    if isinstance(model.ranker, Popularity):
-        row_of = {item: row for row, item in enumerate(data.trainable)}
-        for history in data.histories:
-            for item, _ in history:
-                model.ranker.counts[row_of[item]] += 1
-    return model
+    return Model(settings, features.widths, len(data.histories), len(data.trainable))
+
+
+def trainer_of(model: Model, data: TrainingData, settings: RunSettings, device: str) -> Trainer | InteractionTrainer:
+    """Rankers that learn from who liked what alone have a trainer of their own."""
+    kind = InteractionTrainer if learns_from_interactions(model) else Trainer
+    return kind(model, data, settings, device)
 
 
 class deterministic:

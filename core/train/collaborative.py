@@ -1,0 +1,157 @@
+"""Training on interactions alone: triples or a softmax over sampled items, drawn on the device, no loop per row."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from core.config import RunSettings
+from core.evaluate.metrics import hit_metrics
+from core.rank.factors import Tables
+from core.rank.likes import Likes
+from core.train.checkpoint import Checkpoint, Progress
+from core.train.curves import Curves
+
+OnStep = Callable[[str, float, dict[str, float]], None]
+JUDGED_USERS = 5000  # of the held-out users, in every epoch
+
+
+class Learner(Protocol):
+    """A module with whole tables of users and items, and the size of what a batch moves."""
+
+    def tables(self) -> Tables: ...
+    def size(self, user: Tensor, *items: Tensor) -> Tensor: ...
+    def settle(self, ranker: Any) -> None: ...
+    def load_state_dict(self, state: Any) -> Any: ...
+    def state_dict(self) -> dict[str, Tensor]: ...
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+    def train(self, mode: bool = True) -> Any: ...
+    def eval(self) -> Any: ...
+
+
+def bpr_loss(tables: Tables, user: Tensor, item: Tensor, other: Tensor) -> Tensor:
+    """-log sigmoid of how much further up the liked item stands than another.  Source: Rendle et al. 2009."""
+    difference = tables.items[item] - tables.items[other]
+    margin = (tables.users[user] * difference).sum(1) + tables.bias[item] - tables.bias[other]
+    return -functional.logsigmoid(margin).mean()
+
+
+def softmax_loss(tables: Tables, user: Tensor, item: Tensor, others: Tensor, heat: float) -> Tensor:
+    """-log share of the liked item among it and `others` (S,), by cosine / heat.
+
+    Source: Wu et al. 2022, "On the effectiveness of sampled softmax loss for item recommendation".
+    """
+    users = functional.normalize(tables.users[user], dim=1) / heat
+    items = functional.normalize(tables.items, dim=1)
+    against = (users @ items[others].T).masked_fill(item[:, None] == others, -torch.inf)  # (B, S)
+    own = (users * items[item]).sum(1, keepdim=True)
+    return (torch.logsumexp(torch.cat([own, against], 1), 1) - own[:, 0]).mean()
+
+
+@torch.no_grad()
+def held_metrics(
+    score: Callable[[Tensor], Tensor], likes: Likes, held: Likes, users: Tensor, k: int = 20, block: int = 512
+) -> dict[str, Tensor]:
+    """recall@k and ndcg@k, one value a user (B,), of held-out likes among all items but the user's training ones."""
+    hits = []
+    for part in users.split(block):
+        scores = score(part)
+        position, item = likes.rows_of(part)
+        scores[position, item] = -torch.inf
+        hits.append(held.hold(part[:, None], scores.topk(min(k, scores.shape[1])).indices))
+    found = hit_metrics(torch.cat(hits).numpy(), held.user_counts[users].numpy(), (k,))
+    return {name: torch.from_numpy(found[name]) for name in (f"recall@{k}", f"ndcg@{k}")}
+
+
+class TableTrainer:
+    """Fits a learner on likes, whole tables at a time. Same seed, machine, versions and threads: same weights."""
+
+    def __init__(self, learner: Learner, likes: Likes, held: Likes, settings: RunSettings, loss: str = "bpr") -> None:
+        """held: likes that the best epoch is chosen by. loss: what `auto` in the settings means for this learner."""
+        self.learner, self.likes, self.held, self.settings = learner, likes, held, settings
+        self.loss = loss if settings.loss == "auto" else settings.loss
+        self.draws = random.Random(settings.seed)
+        self.generator = torch.Generator(likes.user.device)
+        everyone = torch.nonzero(held.user_counts)[:, 0]
+        drawn = torch.randperm(len(everyone), generator=torch.Generator().manual_seed(0))[:JUDGED_USERS]
+        self.judged = everyone[drawn.to(everyone.device)]
+
+    def fit(
+        self, on_step: OnStep | None = None, stop_after: int | None = None, checkpoint: Checkpoint | None = None,
+        curves: Curves | None = None,
+    ) -> tuple[int, list[dict[str, float]]]:  # fmt: skip
+        """Trains, keeps the weights of the epoch with the best recall@20 of held likes (of `stop_after` where given, of
+        the last where nothing is held out); returns that epoch and one row of figures an epoch, the untrained first."""
+        tell, settings = on_step or (lambda label, fraction, figures: None), self.settings
+        optimiser = torch.optim.Adam(self.learner.parameters(), lr=settings.user_rate)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda epoch: 1.0)
+        state = checkpoint.restore(self.learner, optimiser, schedule, self.draws) if checkpoint else None
+        if state is None:
+            state = Progress(order=[])
+            self.note(state, {}, stop_after)
+        while not self.settled(state, stop_after):
+            state.epoch += 1
+            self.note(state, {"loss": self.epoch(optimiser)}, stop_after)
+            if checkpoint:
+                checkpoint.save(state, self.learner, optimiser, schedule, self.draws)
+            if curves:
+                curves.write(state.curves)
+            tell(f"epoch {state.epoch} of {settings.epochs}", state.epoch / settings.epochs, state.curves[-1])
+        self.learner.load_state_dict(state.weights)
+        return state.best_epoch, state.curves
+
+    def settled(self, state: Progress, stop_after: int | None) -> bool:
+        if state.epoch >= (stop_after or self.settings.epochs) or not len(self.likes):
+            return True
+        return stop_after is None and state.epoch - state.best_epoch >= self.settings.patience
+
+    def note(self, state: Progress, told: dict[str, float], stop_after: int | None) -> None:
+        """Keeps the figures of an epoch, and its weights where it is the best so far or the one asked for."""
+        figures = self.judge()
+        state.curves.append({"epoch": float(state.epoch), **told, **figures})
+        found = {"selection": figures.get("recall@20", float(state.epoch))}
+        better = state.epoch == 0 or (stop_after is None and found["selection"] > state.best["selection"])
+        if better or state.epoch == stop_after:
+            state.best, state.best_epoch, state.weights = found, state.epoch, state_of(self.learner)
+
+    def epoch(self, optimiser: torch.optim.Optimizer) -> float:
+        """One pass over all likes in drawn order; returns the mean loss."""
+        likes, total = self.likes, 0.0
+        self.generator.manual_seed(self.draws.randrange(1 << 62))
+        order = torch.randperm(len(likes), generator=self.generator, device=likes.user.device)
+        self.learner.train()
+        for rows in order.split(self.settings.user_batch):
+            loss = self.batch_loss(likes.user[rows], likes.item[rows])
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            total += float(loss.detach()) * len(rows)
+        self.learner.eval()
+        return total / len(likes)
+
+    def batch_loss(self, user: Tensor, item: Tensor) -> Tensor:
+        settings, tables = self.settings, self.learner.tables()
+        if self.loss == "bpr":
+            other = self.likes.strangers(user, self.generator)
+            return bpr_loss(tables, user, item, other) + settings.penalty / 2 * self.learner.size(user, item, other)
+        everything = torch.randperm(self.likes.items, generator=self.generator, device=user.device)
+        loss = softmax_loss(tables, user, item, everything[: settings.negatives], settings.heat)
+        return loss + settings.penalty / 2 * self.learner.size(user, item)
+
+    @torch.no_grad()
+    def judge(self) -> dict[str, float]:
+        """Mean recall@20 and NDCG@20 of the judged users; nothing where nobody is held out."""
+        if not len(self.judged):
+            return {}
+        tables = self.learner.tables()
+        found = held_metrics(tables.scores, self.likes, self.held, self.judged)
+        return {name: float(values.mean()) for name, values in found.items()}
+
+
+def state_of(module: Learner) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in module.state_dict().items()}
