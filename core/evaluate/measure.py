@@ -106,13 +106,14 @@ def user_scores(pipeline: Pipeline, users: Sequence[str]) -> NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class NextItem:
-    """Per-user metrics of held-out likes among the items that training knows: ours, popularity, and the true utility's
-    where the truth ships with the catalogue. `users` name the rows; `lists`: coverage, gini, novelty ... of our lists.
-    """
+    """Per-user metrics of held-out likes among the items that training knows: ours, popularity, a random order's
+    expectation, and the true utility's where the truth ships with the catalogue. `users` name the rows; `lists`:
+    coverage, gini, novelty ... of our lists."""
 
     users: tuple[str, ...]
     ours: PerUser
     popularity: PerUser
+    chance: PerUser
     oracle: PerUser | None
     lists: Mapping[str, float]
 
@@ -140,7 +141,7 @@ def next_item(pipeline: Pipeline, catalogue: Catalogue, split: Split, part: str 
     truth, ids = planted_truth(catalogue), [item.item_id for item in catalogue.items]
     unknown = np.array([item_id not in trained for item_id in ids])
     step = max(1, BLOCK_ELEMENTS // len(ids))
-    ours, popular, ideal, shown = [], [], [], []
+    ours, popular, drawn, ideal, shown = [], [], [], [], []
     for start in range(0, len(users), step):
         block = users[start : start + step]
         positives, mask = np.zeros((len(block), len(ids)), dtype=bool), np.tile(unknown, (len(block), 1))
@@ -151,6 +152,7 @@ def next_item(pipeline: Pipeline, catalogue: Catalogue, split: Split, part: str 
         scores = user_scores(pipeline, block)
         ours.append(rank_metrics(scores, positives, mask, (10, 20)))
         shown.append(top_items(scores, 10, mask))
+        drawn.append(expected(positives.sum(1), (~mask).sum(1)))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TieWarning)  # equal counts are what popularity is
             floor = np.broadcast_to(counts, positives.shape)
@@ -161,6 +163,7 @@ def next_item(pipeline: Pipeline, catalogue: Catalogue, split: Split, part: str 
         users=users,
         ours=joined(ours),
         popularity=joined(popular),
+        chance=joined(drawn),
         oracle=joined(ideal) if ideal else None,
         lists=list_metrics(np.concatenate(shown), counts, len(pipeline.user_rows)),
     )
@@ -207,7 +210,8 @@ def fullest(
 
 
 def of_users(users: NextItem) -> Measured:
-    floors = {"popularity": kept(users.popularity)} | ({"oracle": kept(users.oracle)} if users.oracle else {})
+    floors = {"popularity": kept(users.popularity), "chance": users.chance}
+    floors |= {"oracle": kept(users.oracle)} if users.oracle else {}
     return Measured(
         ids=users.users, groups=users.users, values=kept(users.ours), floors=floors, about=dict(users.lists)
     )
@@ -215,6 +219,16 @@ def of_users(users: NextItem) -> Measured:
 
 def kept(values: PerUser) -> PerUser:
     return {name: values[name] for name in KEPT}
+
+
+def expected(positives: NDArray[np.int64], candidates: NDArray[np.int64], ks: Sequence[int] = (10, 20)) -> PerUser:
+    """recall@k and ndcg@k (U,) that a random order of the candidates reaches on average."""
+    found: PerUser = {}
+    for k in ks:
+        gain = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, k + 2)))])
+        found[f"recall@{k}"] = np.minimum(1.0, k / candidates)
+        found[f"ndcg@{k}"] = positives / candidates * gain[np.minimum(k, candidates)] / gain[np.minimum(positives, k)]
+    return found
 
 
 def chance(items: int) -> dict[str, float]:
