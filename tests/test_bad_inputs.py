@@ -13,9 +13,10 @@ import pytest
 from PIL import Image, ImageStat
 
 from core.catalog.archive import unpack_archive
-from core.catalog.folder import read_folder, verify_media
+from core.catalog.folder import read_folder
 from core.catalog.names import shown_name
 from core.catalog.photos import encode_photo, read_image, read_image_safely, read_images, thumbnail
+from core.catalog.verify import verify_media
 from core.catalog.words import clean_text
 from core.errors import FusescopeError, PhotoError, TextError
 

@@ -11,10 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from core.catalog import folder as folder_module
-from core.catalog.folder import read_folder, read_photos, read_side_table, template_csv, verify_media
+from core.catalog import media_paths
+from core.catalog.folder import read_folder, read_photos, read_side_table
 from core.catalog.photos import read_image
 from core.catalog.tables import plain_cell, read_table, safe_cell
+from core.catalog.template import template_csv
+from core.catalog.verify import verify_media
 from core.errors import AddressError, FusescopeError, TableError
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -95,7 +97,7 @@ def test_a_bad_row_in_quotes_leaves_the_rows_after_it(tmp_path):
 ])  # fmt: skip
 def test_a_path_out_of_the_folder_is_never_opened(tmp_path, path, monkeypatch):
     opened = []
-    monkeypatch.setattr(folder_module, "open", lambda *name: opened.append(name), raising=False)
+    monkeypatch.setattr(media_paths, "open", lambda *name: opened.append(name), raising=False)
     catalogue, report = read(tmp_path, items=f'item_id,title,image\na,Lamp,"{path}"\n')
     assert catalogue.items[0].media == {} and catalogue.items[0].title == "Lamp"
     assert codes(report.refused) == [("E-ROW-PATH", 1, 2, "image")] and not opened

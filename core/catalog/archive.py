@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from core.catalog.folder import TABLE_ENDINGS, path_fault
+from core.catalog.folder import TABLE_ENDINGS
+from core.catalog.media_paths import path_fault
 from core.catalog.names import shown_bytes, shown_name, shown_value
 from core.catalog.photos import ENDINGS
 from core.catalog.tables import Problem, problem

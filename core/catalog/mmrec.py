@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from core.catalog.ledger import BAD
 from core.catalog.reading import SPLITS, Ask, Benchmark, Reading
 from core.catalog.tables import Record, Table
 from core.catalog.words import clean_fragment
@@ -32,25 +33,26 @@ def read_mmrec(source: Path, name: str, ask: Ask) -> Reading:
     book = Benchmark(source, name, ask)
     table = book.table(_the_table(source), required=(USER, ITEM, LABEL), separator="\t")
     book.rows = len(table.records)
-    book.one_unit(table, "timestamp")
+    book.check_units(table)
     users, items = set(), set()
     for done, record in enumerate(table.records):
         if done % 10_000 == 0:
             ask.step("interactions", done / book.rows)
         user, item = _whole(book, table, record, USER), _whole(book, table, record, ITEM)
+        rating, moment = book.number(table, record, "rating"), book.moment(table, record)
         label = table.cell(record, LABEL).strip()
-        rating = book.rating(table, record, "rating")
         if label not in _LABELS:
-            book.tell("E-ROW-VALUE", table.name, "is no label", "write 0 (train), 1 (validation) or 2 (test).",
-                      record=record, column=LABEL, value=label)  # fmt: skip
-        if user is None or item is None or label not in _LABELS:
+            fix = "write 0 (train), 1 (validation) or 2 (test)."
+            book.tell("E-ROW-VALUE", table, record, LABEL, label, "is no label", fix)
+        if user is None or item is None or label not in _LABELS or BAD in (rating, moment):
             continue
         users.add(user)
         items.add(item)
-        book.add(table, record, Interaction(
-            user_id=str(user), item_id=str(item), rating=rating, split=_LABELS[label],
-            timestamp=book.moment(table, record, "timestamp"),
-        ))  # fmt: skip
+        book.add(
+            table,
+            record,
+            Interaction(user_id=str(user), item_id=str(item), rating=rating, timestamp=moment, split=_LABELS[label]),
+        )
     raw = _mapping(book, source / "i_id_mapping.csv", ITEM)
     _without_gaps(book, table.name, USER, users | set(_mapping(book, source / "u_id_mapping.csv", USER)))
     _without_gaps(book, table.name, ITEM, items | set(raw))
@@ -81,16 +83,16 @@ def _whole(book: Benchmark, table: Table, record: Record, column: str) -> int | 
     cell = table.cell(record, column).strip()
     if _WHOLE.fullmatch(cell):
         return int(cell)
-    book.tell("E-ROW-ID", table.name, "is not a whole number from 0", "ids count from 0 here; map them first.",
-              record=record, column=column, value=cell)  # fmt: skip
+    fix = "ids count from 0 here; map them first."
+    book.tell("E-ROW-ID", table, record, column, cell, "is not a whole number from 0", fix)
     return None
 
 
 def _without_gaps(book: Benchmark, table: str, column: str, ids: set[int]) -> None:
     if ids and max(ids) + 1 != len(ids):
         missing = next(number for number in range(max(ids)) if number not in ids)
-        book.tell("E-ROW-ID", table, f"{max(ids) + 1 - len(ids):,} ids below {max(ids)} are in no row, {missing} first",
-                  "count them from 0 without a gap, or name all in a mapping file.", column=column)  # fmt: skip
+        reason = f"{max(ids) + 1 - len(ids):,} ids below {max(ids)} are in no row, {missing} first"
+        book.tell_table("E-ROW-ID", table, column, reason, "count from 0 without a gap, or name all in a mapping file.")
 
 
 def _mapping(book: Benchmark, path: Path, column: str) -> Mapping[int, str]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.catalog.arrays import Matrix
-from core.catalog.cells import better_number, id_fault, milliseconds, number, time_unit
+from core.catalog.ledger import Ledger
 from core.catalog.report import ImportReport, stop_at_bad_rows
-from core.catalog.tables import Problem, Record, Table, problem, read_table
+from core.catalog.tables import Record, Table, read_table
 from core.domain import Catalogue, Interaction, Item, Modality
 from core.errors import TableError
 
@@ -36,18 +35,16 @@ class Reading:
     matrices: Mapping[Modality, Matrix] = field(default_factory=dict)
 
 
-class Benchmark:
+class Benchmark(Ledger):
     """The rows of a benchmark as they are read; `reading` refuses all of them where any is bad."""
 
     def __init__(self, source: Path, name: str, ask: Ask) -> None:
+        super().__init__()
         self.source, self.name, self.ask = source, name, ask
-        self.problems: list[Problem] = []
         self.items: dict[str, Item] = {}
         self.met: dict[tuple[str, str], Interaction] = {}
         self.rows = self.item_rows = 0
         self.version = hashlib.sha256()
-
-    # ---- tables
 
     def bytes_of(self, path: Path) -> bytes:
         """The bytes of a file of the source; they become part of the version."""
@@ -64,64 +61,20 @@ class Benchmark:
         self.problems += read.problems
         return read
 
-    def tell(
-        self, code: str, table: str, reason: str, fix: str, *, record: Record | None = None, column: str = "",
-        value: str = "",
-    ) -> None:  # fmt: skip
-        self.problems.append(problem(code, table, reason, fix, record=record, column=column, value=value))
-
-    # ---- cells
-
-    def ident(self, table: Table, record: Record, column: str) -> str | None:
-        key = table.cell(record, column).strip()
-        fault = id_fault(key)
-        if fault:
-            self.tell("E-ROW-ID", table.name, fault, "give the row an id.", record=record, column=column, value=key)
-            return None
-        return key
-
-    def rating(self, table: Table, record: Record, column: str, low: float = -math.inf, high: float = math.inf):
-        """The number in a cell, None where it is empty; NaN, and a problem on the list, where it is none."""
-        cell = table.cell(record, column).strip()
-        if not cell:
-            return None
-        value = number(cell)
-        if math.isnan(value) or not low <= value <= high:
-            reason = "is not a number" if math.isnan(value) else f"is not from {low:g} to {high:g}"
-            self.tell("E-ROW-VALUE", table.name, reason, f"{better_number(cell)}.", record=record, column=column,
-                      value=cell)  # fmt: skip
-            return math.nan
-        return value
-
-    def moment(self, table: Table, record: Record, column: str) -> int | None:
-        """UTC milliseconds, None where the cell is empty or, with a problem on the list, no time."""
-        cell = table.cell(record, column).strip()
-        found = milliseconds(cell.removesuffix(".0")) if cell else None
-        if cell and found is None:
-            self.tell("E-ROW-TIME", table.name, "is not a time", "write seconds since 1970 or 2024-03-01T10:00:00Z.",
-                      record=record, column=column, value=cell)  # fmt: skip
-        return found
-
-    def one_unit(self, table: Table, column: str) -> None:
-        """Raises TableError E-TAB-TIME where seconds and milliseconds are mixed."""
-        check_units(table, column)
-
-    # ---- rows
-
     def add(self, table: Table, record: Record, met: Interaction) -> None:
         """A pair in two parts is a leak and stops the import; in one part the earliest of its rows is kept."""
         pair = met.user_id, met.item_id
-        earlier = self.met.get(pair)
-        if earlier is None:
+        earlier = self.met.setdefault(pair, met)
+        if earlier is met:
+            return
+        if earlier.split != met.split:
+            reason = f"was met by user {met.user_id} in {earlier.split} and {met.split}"
+            self.tell("E-ROW-DUP", table, record, "", met.item_id, reason, "keep the pair in one part.")
+            return
+        reason = "was met by the same user in another row"
+        self.tell("N-ROW-DUP", table, record, "", met.item_id, reason, "the earliest of them is kept.")
+        if None not in (met.timestamp, earlier.timestamp) and met.timestamp < earlier.timestamp:  # type: ignore[operator]
             self.met[pair] = met
-        elif earlier.split != met.split:
-            self.tell("E-ROW-DUP", table.name, f"was met by user {met.user_id} in {earlier.split} and {met.split}",
-                      "keep the pair in one part.", record=record, value=met.item_id)  # fmt: skip
-        else:
-            self.tell("N-ROW-DUP", table.name, "was met by the same user in another row",
-                      "the earliest of them is kept.", record=record, value=met.item_id)  # fmt: skip
-            if None not in (met.timestamp, earlier.timestamp) and met.timestamp < earlier.timestamp:  # type: ignore[operator]
-                self.met[pair] = met
 
     def known(self, item_ids: Collection[str]) -> None:
         """Items by id alone, in this order, where they have no row of their own."""
@@ -131,6 +84,7 @@ class Benchmark:
     def reading(self, matrices: Mapping[Modality, Matrix] | None = None) -> Reading:
         """The catalogue, or RowsRefusedError with all bad rows."""
         stop_at_bad_rows(self.problems)
+        self.name_scale(self.source.name, [one.rating for one in self.met.values() if one.rating is not None])
         if not self.met and not self.items:
             raise TableError("E-TAB-EMPTY", f"{self.source.name}: no row; at least one was expected. Export it again.")
         met = tuple(self.met.values())
@@ -140,7 +94,8 @@ class Benchmark:
         )  # fmt: skip
         report = ImportReport(
             items=len(catalogue.items), users=len({one.user_id for one in met}), interactions=len(met),
-            item_rows=self.item_rows or len(catalogue.items), interaction_rows=self.rows,
+            item_rows=self.item_rows or len(catalogue.items), interaction_rows=self.rows, cleaned=dict(self.cleaned),
+            scale=self.scale,
         )  # fmt: skip
         report.note(self.problems)
         report.cleaned |= cold_counts(catalogue)
@@ -159,19 +114,3 @@ def cold_counts(catalogue: Catalogue) -> dict[str, int]:
         "items without a training row": sum(item.item_id not in items for item in catalogue.items),
     }
     return {what: count for what, count in counts.items() if count}
-
-
-def check_units(table: Table, column: str) -> None:
-    """Raises TableError E-TAB-TIME where the integers of a column are of two units."""
-    units: dict[str, Record] = {}
-    for record in table.records if column in table.columns else ():
-        unit = time_unit(table.cell(record, column).strip())
-        if unit:
-            units.setdefault(unit, record)
-    if len(units) > 1:
-        told = " and ".join(f"{unit} (line {record.line})" for unit, record in units.items())
-        raise TableError(
-            "E-TAB-TIME",
-            f'{table.name}, column "{column}": {told} in one column; one unit was '
-            "expected. Write all of them in the same unit, or as 2024-03-01T10:00:00Z.",
-        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -46,12 +47,11 @@ class ImportReport:
 
     def note(self, problems: Iterable[Problem]) -> None:
         """More that was found after the tables were read."""
-        for found in problems:
-            if found.code.startswith("E-"):
-                self.refused = (*self.refused, found)
-            else:
-                self.notices = (*self.notices, found)
-                self.cleaned[found.code] = self.cleaned.get(found.code, 0) + 1
+        more = tuple(problems)
+        notices = tuple(found for found in more if not found.code.startswith("E-"))
+        self.refused = (*self.refused, *(found for found in more if found.code.startswith("E-")))
+        self.notices = (*self.notices, *notices)
+        self.cleaned = dict(Counter(self.cleaned) + Counter(found.code for found in notices))
 
     def write_rejects(self, path: Path) -> Path:
         """Everything in refused and notices as CSV; no cell can run as a formula in a spreadsheet."""
