@@ -18,6 +18,13 @@ page = st.navigation(
             url_path="recommend",
             help="Ask with words and photos, see what moved the answer",
         ),
+        st.Page(
+            ROOT / "pages" / "errors_page.py",
+            title="Errors",
+            icon=":material/troubleshoot:",
+            url_path="errors",
+            help="What the model gets wrong, where, and which modality misled it",
+        ),
     ],
     position="top",
 )

@@ -181,8 +181,4 @@ def _row(session: Session, catalogue: str, case: CaseRef, author: str) -> Annota
 
 
 def _touch(session: Session, ident: int) -> None:
-    session.execute(
-        update(AnnotationRow)
-        .where(AnnotationRow.id == ident)
-        .values(version=AnnotationRow.version + 1, updated=datetime.now(UTC))
-    )
+    session.execute(update(AnnotationRow).where(AnnotationRow.id == ident).values(updated=datetime.now(UTC)))

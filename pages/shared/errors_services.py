@@ -1,0 +1,300 @@
+"""The door of the Errors page to core, and its only caches: books of cases, by file and time of writing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from core.errors import FusescopeError
+from pages.shared import services
+
+if TYPE_CHECKING:
+    from core.evaluate.casebook import CaseBook, CaseSet
+    from core.evaluate.significance import PairedTest
+    from core.evaluate.slices import Condition, Slice
+    from core.store.values import Annotation, CaseRef, JobInfo, SavedSlice
+
+KINDS = ("review+photo", "review", "photo", "anything", "users")
+ORDERS = {"worst": "worst first", "surprising": "most surprising", "near": "near misses", "best": "best first"}
+SHOWS = ("all", "not in the first 10", "found", "not seen yet")
+ON_A_PAGE = 20
+FOUND = 10  # rank up to which a case counts as found
+
+
+def case_set(run: str, kind: str, part: str) -> CaseSet:
+    from core.evaluate.casebook import CaseSet
+
+    return CaseSet(run=run, kind=kind, part=part)
+
+
+def book(wanted: CaseSet) -> CaseBook | None:
+    """The cases, None where nobody made them yet."""
+    path = wanted.file(services.workspace())
+    return _book(wanted, path.stat().st_mtime_ns) if path.is_file() else None
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading the cases")
+def _book(wanted: CaseSet, written: int) -> CaseBook | None:
+    from core.evaluate.casebook import load_book
+
+    return load_book(services.workspace(), wanted)
+
+
+def job(wanted: CaseSet) -> JobInfo | None:
+    """The newest work on these cases."""
+    from core.jobs.queue import jobs
+
+    found = services.workspace()
+    if not found.has_database:
+        return None
+    return next((one for one in jobs(found) if one.kind == "cases" and one.target == wanted.target[:128]), None)
+
+
+def make(wanted: CaseSet) -> None:
+    """Starts the work. Raises JobError."""
+    from core.jobs.queue import start
+
+    start(services.workspace(), "cases", wanted.target, wanted.arguments())
+
+
+# ---- lists
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """What narrows the list of cases."""
+
+    order: str = "worst"
+    show: str = "all"
+    words: str = ""
+    label: str = ""
+    author: str = ""
+
+
+def listed(
+    found: CaseBook, conditions: Sequence[Condition], filters: Filters, said: Sequence[Annotation]
+) -> NDArray[np.int64]:
+    """Places of the cases that pass, in the order asked for."""
+    its = found.cases
+    chosen = found.search(filters.words)
+    if conditions:
+        chosen &= found.members(conditions)
+    if filters.show in SHOWS[1:3]:
+        chosen &= (its.rank > FOUND) == (filters.show == SHOWS[1])
+    if filters.show == SHOWS[3]:
+        chosen &= ~np.isin(its.key, [one.case.key for one in said if one.author == filters.author])
+    if filters.label:
+        chosen &= np.isin(its.key, [one.case.key for one in said if filters.label in one.labels])
+    order = its.order(filters.order)
+    return order[chosen[order]]
+
+
+def rows(found: CaseBook, places: Sequence[int], said: Mapping[str, Sequence[Annotation]]) -> list[dict[str, object]]:
+    """One row a case for the list: ranks, the product, what people said."""
+    titles = services.shop(found.catalogue.name).titles
+    its = found.cases
+    return [
+        {
+            "seen": bool(said.get(str(its.key[at]))),
+            "rank": int(its.rank[at]),
+            **{f"alone_{m}": int(its.alone[at, j]) or None for j, m in enumerate(its.modalities)},
+            "product": titles.get(str(its.item[at]), str(its.item[at])),
+            "loss": float(its.loss[at]),
+            "labels": ", ".join(sorted({label for one in said.get(str(its.key[at]), ()) for label in one.labels})),
+        }
+        for at in places
+    ]
+
+
+def refs(found: CaseBook, places: Sequence[int]) -> list[CaseRef]:
+    from core.store.values import CaseRef
+
+    its = found.cases
+    return [CaseRef(key=str(its.key[at]), user=str(its.user[at]), item=str(its.item[at])) for at in places]
+
+
+def blame(found: CaseBook, chosen: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+    """Modality -> its blame in the chosen cases that have it, at most 5 000 of them, drawn with seed 0."""
+    its, found_by = found.cases, {}
+    for at, modality in enumerate(its.modalities):
+        values = its.blame[chosen & its.present[:, at], at].astype(np.float64)
+        if len(values) > 5000:
+            values = np.random.default_rng(0).choice(values, 5000, replace=False)
+        found_by[modality] = np.round(values, 4)
+    return found_by
+
+
+def misleaders(found: CaseBook, chosen: NDArray[np.bool_]) -> dict[str, int]:
+    """Modality -> in how many of the chosen cases that were not found it raised the loss the most."""
+    its = found.cases
+    lost = chosen & (its.rank > FOUND) & (its.present.sum(1) > 1)
+    leader = np.where(its.present, its.blame, -np.inf).argmax(1)
+    positive = its.blame.max(1) > 0
+    return {m: int((lost & positive & (leader == at)).sum()) for at, m in enumerate(its.modalities)}
+
+
+# ---- one case
+
+
+def photos(found: CaseBook, place: int) -> list[bytes]:
+    """The query's own photos, as thumbnails."""
+    row = found.catalogue.interactions[int(found.cases.row[place])]
+    shop = found.catalogue
+    pictures = [_photo(shop.name, shop.version, path) for path in row.media.get("image", ())[:4]]
+    return [picture for picture in pictures if picture]
+
+
+@st.cache_data(max_entries=400, show_spinner=False)
+def _photo(catalogue: str, catalogue_version: str, path: str) -> bytes | None:
+    try:
+        return services.as_jpeg(services.workspace().thumbnail(catalogue, path, 320))
+    except (FusescopeError, OSError):
+        return None
+
+
+def as_query(found: CaseBook, place: int) -> str:
+    """Keeps the case's question as a query with a link; its id. Raises FusescopeError."""
+    from core.domain import Part, Query
+
+    row = found.catalogue.interactions[int(found.cases.row[place])]
+    parts = Query.of(row.text).parts
+    for path in row.media.get("image", ())[: services.LIMITS.query_photos]:
+        try:
+            content = services.workspace().media(found.catalogue.name, path)
+        except (FusescopeError, OSError):
+            continue
+        parts += (Part(modality="image", content=content, name="photo"),)
+    user = str(found.cases.user[place]) if found.cases.about["kind"] == "users" else None
+    return services.workspace().save_query(Query(parts=() if user else parts, user=user), found.cases.about["run"])
+
+
+def report(found: CaseBook, places: Sequence[int], title: str, said: Sequence[Annotation]) -> bytes:
+    """One offline HTML file about these cases."""
+    from core.report.page import case_page
+
+    return case_page(services.workspace(), found, places, title=title, said=said)
+
+
+def slice_report(found: CaseBook, conditions: Sequence[Condition], name: str, metric: str) -> bytes:
+    """One offline HTML file about a slice and its worst cases."""
+    from core.report.page import slice_page
+
+    return slice_page(services.workspace(), found, conditions, name=name, metric=metric)
+
+
+# ---- slices
+
+
+def find_slice(found: CaseBook, ident: str) -> tuple[str, tuple[Condition, ...]]:
+    """Name and conditions behind a slice's link; ("", ()) where neither a person nor the search knows it."""
+    from core.evaluate.slices import Condition, slice_id
+
+    for saved in saved_slices(found.catalogue.name):
+        if saved.id == ident:
+            return saved.name, tuple(Condition(attribute=a, value=v) for a, v in saved.conditions)
+    for search in found.searches.values():
+        for one in search.slices:
+            if slice_id(one.conditions) == ident:
+                return one.name, one.conditions
+    return "", ()
+
+
+def slice_ident(conditions: Sequence[Condition]) -> str:
+    from core.evaluate.slices import slice_id
+
+    return slice_id(conditions)
+
+
+def slice_rows(slices: Sequence[Slice], names: Mapping[str, str]) -> list[dict[str, object]]:
+    return [
+        {
+            "found": one.found, "slice": names.get(slice_ident(one.conditions), one.name), "cases": one.size,
+            "value": one.value, "rest": one.rest, "difference": one.difference, "low": one.low, "high": one.high,
+            "holm": one.holm, "groups": one.groups,
+        }
+        for one in slices
+    ]  # fmt: skip
+
+
+def saved_slices(catalogue: str) -> list[SavedSlice]:
+    from core.people import saved_slices
+
+    return saved_slices(services.workspace(), catalogue)
+
+
+def save_slice(catalogue: str, name: str, conditions: Sequence[Condition], author: str) -> SavedSlice:
+    from core.people import save_slice
+
+    return save_slice(services.workspace(), catalogue, name, conditions, author)
+
+
+# ---- two runs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """Two runs on the cases that both have: places in the first run's book, and how sure the difference is."""
+
+    fixed: NDArray[np.int64]
+    broken: NDArray[np.int64]
+    found: int
+    lost: int
+    pairs: NDArray[np.int64]
+    mcnemar: float
+    test: PairedTest
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def change(_ours: CaseBook, _theirs: CaseBook, key: tuple[str, ...]) -> Change | None:
+    """None where the two have no case in common. key: digests of both and their kind."""
+    from scipy.stats import binomtest
+
+    from core.evaluate.cases import compare
+    from core.evaluate.significance import paired
+
+    sides = compare(_ours.cases, _theirs.cases, FOUND)
+    pairs = sides["there"]
+    if not len(pairs):
+        return None
+    fixed, broken = sides["fixed"], sides["broken"]
+    discordant = len(fixed) + len(broken)
+    a, b = _theirs.cases.values("mrr")[pairs[:, 1]], _ours.cases.values("mrr")[pairs[:, 0]]
+    return Change(
+        fixed=fixed, broken=broken, found=len(sides["found"]), lost=len(sides["lost"]), pairs=pairs,
+        mcnemar=float(binomtest(len(fixed), discordant).pvalue) if discordant else 1.0,
+        test=paired(a, b, _ours.groups[pairs[:, 0]].tolist()),
+    )  # fmt: skip
+
+
+# ---- people
+
+
+def said(catalogue: str) -> list[Annotation]:
+    from core.people import annotations_of
+
+    return annotations_of(services.workspace(), catalogue)
+
+
+def by_case(annotations: Sequence[Annotation]) -> dict[str, list[Annotation]]:
+    found: dict[str, list[Annotation]] = {}
+    for one in annotations:
+        found.setdefault(one.case.key, []).append(one)
+    return found
+
+
+def label_set() -> dict[str, str]:
+    from core.people import label_set
+
+    return label_set(services.workspace())
+
+
+def people() -> Any:
+    """The functions that write what a person says: core.people, with the workspace as their first argument."""
+    from core import people
+
+    return people
