@@ -99,23 +99,28 @@ def load_map(workspace: Workspace, run: str, catalogue: str | None = None) -> St
 
     Raises UnknownNameError, and ModelError when the files were damaged.
     """
+    for _ in range(3):  # the worker may replace both files between two of our reads
+        path = map_file(workspace, run, catalogue)
+        if path is None:
+            return None
+        told = json.loads(path.read_text("utf-8"))
+        if told["format"] != FORMAT:
+            return None
+        try:
+            return _read(path.parent, told)
+        except ModelError as error:
+            if error.code != "E-MODEL-EMPTY":
+                raise
+    return None
+
+
+def map_file(workspace: Workspace, run: str, catalogue: str | None = None) -> Path | None:
+    """The JSON file of the map, None where none was drawn; it is replaced whenever more of the map is there."""
     folder = workspace.run_folder(run)
     model = json.loads((folder / "run.json").read_text("utf-8"))["digests"]["model.safetensors"]
-    version = workspace.catalogue(catalogue or workspace.run(run).catalogue).version
-    for place in (map_folder(workspace, model), folder):
-        for _ in range(3):  # the worker may replace both files between two of our reads
-            path = place / f"{stem(version)}.json"
-            if not path.is_file():
-                break
-            told = json.loads(path.read_text("utf-8"))
-            if told["format"] != FORMAT or told["model"] != model:
-                break
-            try:
-                return _read(place, told)
-            except ModelError as error:
-                if error.code != "E-MODEL-EMPTY":
-                    raise
-    return None
+    name = f"{stem(workspace.catalogue(catalogue or workspace.run(run).catalogue).version)}.json"
+    places = (map_folder(workspace, model) / name, folder / name)
+    return next((path for path in places if path.is_file()), None)
 
 
 def _read(folder: Path, told: Mapping[str, Any]) -> StoredMap:

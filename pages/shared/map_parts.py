@@ -1,0 +1,242 @@
+"""Drawn pieces of the map page: values in, elements out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from core.domain import Item, Modality
+from core.figures import no_photo, shorten, signed
+from core.figures_map import FUSED, SIGN, slot_word
+from pages.shared import map_services, parts, services
+from pages.shared.theme import literal
+
+METHOD = """
+**The points.** Every product has a point for each of its modalities, in the shared space after alignment, and one fused
+point. Alignment should put the words and the photo of one product close to each other, and apart from other products.
+
+**Before.** The same products as the frozen encoders see them: every modality standardised, its principal axes, unit
+length. The axes of words and photos have nothing to do with each other, so numbers *across* modalities are chance
+there, by definition. CKA and mutual neighbours are compared on the encoders' own vectors, where before means something.
+Both frames are laid onto each other (Procrustes), so that a product is easy to follow; in between is drawn, not
+computed.
+
+**How true is the picture?** A map in two dimensions cannot keep everything. *Trustworthiness* falls when neighbours on
+the map are none in the space; *continuity* when neighbours in the space are torn apart; *neighbours kept* is the plain
+overlap of the two lists of 15. *Stability* draws the map again with other seeds.
+
+**A smaller gap is no goal by itself.** Retrieval is: can the words of a product find its photo? Good alignment with
+uniformity near 0 is collapse, not success.
+
+**Your query** is placed by the weighted mean of its ten nearest products in the space. No map was computed with it in
+it, so its place is approximate; the list of its neighbours is exact.
+"""
+
+
+def progress(label: str, fraction: float, remaining: float | None) -> None:
+    left = "" if remaining is None else f", about {remaining:.0f} s left"
+    st.progress(min(1.0, max(0.0, fraction)), text=f"Drawing the map: {literal(label)}{left}")
+
+
+def truth_tiles(numbers: Mapping[str, Any], report: Mapping[str, Any], frame: str) -> None:
+    """The numbers beside the picture, each with a sentence."""
+    told, stable = numbers.get(frame, {}), numbers.get("stability")
+    gap = next(iter(report["gap"].items()), None)
+    row = st.grid(6, min_column_width=130, gap="small", border=True)
+    for label, key, sentence in (
+        ("Trustworthiness", "trustworthiness", "1: every neighbour on the map is one in the space; random maps: .5."),
+        ("Continuity", "continuity", "1: every neighbour in the space is one on the map; low: torn clusters."),
+        ("Neighbours kept", "neighbours_kept", "Overlap of the 15 nearest on the map and in the space."),
+    ):
+        with row.cell():
+            st.metric(label, _number(told.get(key)), help=sentence)
+    with row.cell():
+        st.metric(
+            "Stability", _number(stable and stable["neighbours_kept"]),
+            help="Neighbours on the map that are the same with another seed, mean over five maps"
+            + (f"; Procrustes disparity {stable['disparity']:.3f}, 0 = the same." if stable else "; not drawn yet."),
+        )  # fmt: skip
+    with row.cell():
+        st.metric(
+            "Modality gap", _change(gap and gap[1], lambda one: one),
+            help="Distance between the mean of one modality and the mean of the other, before and after alignment. "
+            + (f"{gap[0]}; by chance (two halves of one modality) {gap[1]['chance']:.2f}." if gap else ""),
+        )  # fmt: skip
+    pair = next(iter(report["pairs"].items()), None)
+    with row.cell():
+        st.metric(
+            "Other side in 10", _change(pair and pair[1], lambda one: one["recall@10"]["forward"]),
+            help="How often a product's other modality is among the ten nearest, before and after alignment. "
+            + (f"{pair[0]}; by chance {pair[1]['after']['chance']['recall@10']:.2f}." if pair else ""),
+        )  # fmt: skip
+
+
+def _change(states: Mapping[str, Any] | None, number: Callable[[Any], float]) -> str:
+    return f"{number(states['before']):.2f} → {number(states['after']):.2f}" if states else "none"
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "none" if value is None else f"{value:.{digits}f}"
+
+
+def space_table(report: Mapping[str, Any]) -> list[dict[str, str]]:
+    """All numbers of the space as rows: what, before, after, chance, how to read it."""
+    rows = []
+    for pair, states in report["pairs"].items():
+        a, b = (slot_word(one) for one in pair.split("-"))
+        before, after = states["before"], states["after"]
+        for k in (1, 5, 10):
+            for way, words in (("forward", f"{a} find {b}"), ("backward", f"{b} finds {a}")):
+                found, chance = [one[f"recall@{k}"][way] for one in (before, after)], after["chance"][f"recall@{k}"]
+                best = f"{after['ceiling'][f'recall@{k}']:.3f} at best" if after.get("ceiling") else ""
+                rows.append(_row(f"{words}, recall@{k}", *found, f"{chance:.3f}", f"higher is better {best}".strip()))
+        for way, words in (("forward", f"{a} find {b}"), ("backward", f"{b} finds {a}")):
+            rows.append(
+                _row(
+                    f"{words}, MRR",
+                    before["mrr"][way],
+                    after["mrr"][way],
+                    f"{after['chance']['mrr']:.3f}",
+                    f"median rank {after['median_rank'][way]:.0f} of {after['candidates']}",
+                )
+            )
+        rows.append(
+            _row(f"mutual neighbours of {a} and {b}", before["mutual_neighbours"], after["mutual_neighbours"],
+                 f"{after['chance']['mutual_neighbours']:.3f}", "share of the ten nearest that both sides have")
+        )  # fmt: skip
+        rows.append(_row(f"CKA of {a} and {b}", before["cka"], after["cka"], "0.000", "1: the same geometry; debiased"))
+        gap, near = report["gap"][pair], report["alignment"][pair]
+        rows.append(_row(f"gap of {a} and {b}", gap["before"], gap["after"], f"{gap['chance']:.3f}", "0 is none"))
+        rows.append(
+            _row(f"alignment of {a} and {b}", near["before"], near["after"],
+                 f"{near['chance_before']:.3f}, {near['chance_after']:.3f}", "mean squared distance, 0 is best")
+        )  # fmt: skip
+    for modality, one in report["uniformity"].items():
+        said = "lower is more spread; about -4 at most, 0 is collapse"
+        rows.append(_row(f"uniformity of {slot_word(modality)}", one["before"], one["after"], "", said))
+    return rows
+
+
+def _row(what: str, before: float, after: float, chance: str, reading: str) -> dict[str, str]:
+    return {
+        "number": what, "before": f"{before:.3f}", "after": f"{after:.3f}", "chance": chance, "how to read it": reading
+    }  # fmt: skip
+
+
+def measured_on(report: Mapping[str, Any]) -> str:
+    seen = report["evaluated"]
+    sample = (
+        f", a sample of {seen['items']:,} of {seen['of']:,} (seed {seen['seed']})" if seen["items"] < seen["of"] else ""
+    )
+    if seen["which"] == "held out":
+        return f"Measured on {seen['items']:,} products that training has not seen{sample}."
+    sort = (
+        "training has seen these products, so the numbers after alignment flatter"
+        if seen["in_sample"]
+        else "none was trained on"
+    )
+    return f"Measured on all {seen['items']:,} products{sample}; {sort}."
+
+
+# ---- products
+
+
+def product(shown: map_services.Drawing, item_id: str) -> None:
+    """Photo and facts of one product, and its neighbours side by side."""
+    shop = services.shop(shown.map.catalogue)
+    item, picture = shop.items.get(item_id), services.picture(shop, item_id, 320)
+    title = item.title if item and item.title else item_id
+    with st.container(horizontal=True, gap="small"):
+        st.image(picture or no_photo(), width=150, alt=parts.picture_alt(title, picture))
+        with st.container(width="stretch", gap="xsmall"):
+            st.markdown(f"**{literal(title)}**")
+            st.caption(
+                literal(
+                    " · ".join(filter(None, [item.category if item else "", parts.money(item.price) if item else ""]))
+                )
+            )
+            [row] = map_services.item_rows(shown, [item_id])
+            if row["distance_of_sides"] is not None:
+                st.caption(f"Distance of its sides {row['distance_of_sides']:.2f} (0 together, 1.41 unrelated)")
+            if row["neighbours_kept_over_seeds"] is not None:
+                st.caption(f"{row['neighbours_kept_over_seeds']:.0%} of its neighbours on the map survive another seed")
+    if item and item.description:
+        st.markdown(f":small[:gray[{literal(shorten(item.description, 260))}]]")
+    lists = {slot: map_services.neighbours(shown, item_id, slot) for slot in shown.map.slots}
+    neighbour_lists(shown, {slot: ids for slot, ids in lists.items() if ids}, "Nearest products")
+
+
+def neighbour_lists(shown: map_services.Drawing, lists: Mapping[str, Sequence[str]], heading: str) -> None:
+    """Neighbours by each modality and fused, a row of small photos each, and why they differ."""
+    shop = services.shop(shown.map.catalogue)
+    st.markdown(f"**{heading}**")
+    for slot, ids in lists.items():
+        st.caption(f"{SIGN.get(slot, '●')} by {slot_word(slot)}" if slot != FUSED else f"{SIGN[FUSED]} fused")
+        with st.container(horizontal=True, gap="xsmall"):
+            pictures = [services.picture(shop, one, 96) for one in ids[:5]]
+            for one, picture in zip(ids, pictures, strict=False):
+                st.image(picture or no_photo(), width=60, alt=parts.picture_alt(shop.titles.get(one, one), picture))
+        st.markdown(f":small[{literal('; '.join(shorten(shop.titles.get(one, one), 28) for one in ids[:5]))}]")
+    told = map_services.agreement(shown, lists)
+    if told:
+        st.caption(literal("Why they differ: " + ". ".join(told) + "."))
+
+
+def gallery(shown: map_services.Drawing, item_ids: Sequence[str], most: int = 12) -> None:
+    """A group as small photos under their titles."""
+    shop = services.shop(shown.map.catalogue)
+    grid = st.grid(4, min_column_width=70, gap="xsmall")
+    for item_id in item_ids[:most]:
+        with grid.cell():
+            picture = services.picture(shop, item_id, 96)
+            title = shop.titles.get(item_id, item_id)
+            st.image(picture or no_photo(), width="stretch", alt=parts.picture_alt(title, picture))
+            st.markdown(f":small[{literal(shorten(title, 24))}]")
+
+
+# ---- worst pairs
+
+
+def worst_pair(shown: map_services.Drawing, pair: Mapping[str, Any], place: int) -> None:
+    """Both sides of a product that do not fit each other."""
+    shop = services.shop(shown.map.catalogue)
+    item = shop.items.get(pair["item_id"])
+    for modality in reversed(pair["modalities"]):
+        SIDE.get(modality, _words)(shown, item, pair[modality], modality)
+    seen = "" if pair["trained"] else " · not trained on"
+    st.caption(
+        f"{place}\\. **{literal(shorten(pair['title'] or pair['item_id'], 40))}** · distance {pair['distance']:.2f}, "
+        f"{signed(pair['excess'], 1)} deviations{seen}"
+    )  # fmt: skip
+
+
+def _words(shown: map_services.Drawing, item: Item | None, text: str, modality: Modality) -> None:
+    st.markdown(f":small[{literal(shorten(text or 'one of several files', 170))}]")
+
+
+def _photo(shown: map_services.Drawing, item: Item | None, path: str, modality: Modality) -> None:
+    picture = map_services.thumbnail(shown.map.catalogue, shown.map.version, path, 320) if path else None
+    st.image(picture or no_photo(), width="stretch", alt=parts.picture_alt(item.title if item else path, picture))
+
+
+def _sound(shown: map_services.Drawing, item: Item | None, path: str, modality: Modality) -> None:
+    data = map_services.medium(shown.map.catalogue, path) if path else None
+    if data is None:
+        _words(shown, item, path, modality)
+    else:
+        st.audio(data, alt=f"Sound of the product {item.title if item else path}")
+
+
+def _clip(shown: map_services.Drawing, item: Item | None, path: str, modality: Modality) -> None:
+    data = map_services.medium(shown.map.catalogue, path) if path else None
+    if data is None:
+        _words(shown, item, path, modality)
+    else:
+        st.video(data, alt=f"Clip of the product {item.title if item else path}")
+
+
+SIDE: dict[Modality, Callable[[map_services.Drawing, Item | None, str, Modality], None]] = {
+    "text": _words, "image": _photo, "audio": _sound, "video": _clip,
+}  # fmt: skip
