@@ -152,7 +152,8 @@ class Encoded:
     """One modality of B things, as a frozen encoder sees it. Things without this modality have all-False masks.
 
     tokens (B, L, E) word or patch states; mask (B, L) True where a token is real; part (B, L) which medium of the
-    thing a token belongs to; pooled (B, R, E) one vector a medium; pooled_mask (B, R).
+    thing a token belongs to; pooled (B, R, E) one vector a medium; pooled_mask (B, R); imputed (B,) True where the only
+    medium was filled in, None where nothing was.
     """
 
     tokens: Tensor
@@ -160,6 +161,7 @@ class Encoded:
     part: Tensor
     pooled: Tensor
     pooled_mask: Tensor
+    imputed: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.tokens.shape[:2] != self.mask.shape or self.part.shape != self.mask.shape:
@@ -169,14 +171,20 @@ class Encoded:
 
     @property
     def present(self) -> Tensor:
-        """(B,) True where the thing has this modality at all."""
+        """(B,) True where the thing has this modality, or something in its place."""
         return self.pooled_mask.any(-1)
+
+    @property
+    def observed(self) -> Tensor:
+        """(B,) True where the thing has this modality itself: nothing was filled in."""
+        return self.present if self.imputed is None else self.present & ~self.imputed
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def to(self, device: str) -> Encoded:
-        return Encoded(**{one.name: getattr(self, one.name).to(device) for one in fields(self)})
+        known = [one.name for one in fields(self) if getattr(self, one.name) is not None]
+        return Encoded(**{name: getattr(self, name).to(device) for name in known})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "figures": GROUND,
     "model": STAGES | GROUND,
     "features": STAGES | GROUND,
+    "prepare": STAGES | GROUND | {"features"},
     "train": STAGES | GROUND | {"model", "features", "pipeline", "evaluate"},
     "evaluate": (BINDING - {"store"}) | {"scoring", "explaining"},
     "pipeline": BINDING - {"store", "evaluate", "train"},
@@ -50,19 +51,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     "figures_errors": GROUND | {"figures"},
     "mapping": BINDING,
     "figures_map": GROUND | {"figures"},
+    "figures_training": GROUND | {"figures"},
 }
 ABOVE_EVERYTHING = {"core.__main__", "core.doctor"}  # the command line binds all of core
-PAGE_MAY_IMPORT = GROUND | {"presets", "figures", "figures_map", "figures_errors"}
+PAGE_MAY_IMPORT = GROUND | {"presets", "figures", "figures_map", "figures_training", "figures_errors"}
 SHARED_MAY_IMPORT = PAGE_MAY_IMPORT | {
     "workspace", "pipeline", "jobs", "evaluate", "report", "importing", "doctor", "catalog", "explain", "people", "mapping",
-    "explaining",
+    "explaining", "prepare",
 }  # fmt: skip
 
 SCREEN = {"streamlit"}
 HEAVY = {"streamlit", "umap", "transformers", "timm", "numba", "sentence_transformers", "captum", "tensorboard"}
 MAY_LOAD_TORCH = {
     "encode", "align", "fuse", "rank", "train", "explain", "model", "features", "pipeline", "mapping", "scoring",
-    "explaining",
+    "explaining", "prepare",
 }  # fmt: skip
 MEASURE_NETWORKS = {"core.evaluate.measure", "core.evaluate.run", "core.evaluate.judge"}
 STAYS_LIGHT = {"core.explain.shapley", "core.explain.compare", "core.explain.contributions", "core.encode.weights"}
