@@ -19,6 +19,13 @@ page = st.navigation(
             help="Ask with words and photos, see what moved the answer",
         ),
         st.Page(
+            ROOT / "pages" / "map_page.py",
+            title="Map",
+            icon=":material/scatter_plot:",
+            url_path="map",
+            help="The aligned space, before and after alignment, with your query in it",
+        ),
+        st.Page(
             ROOT / "pages" / "errors_page.py",
             title="Errors",
             icon=":material/troubleshoot:",
