@@ -16,6 +16,7 @@ from core.errors import ShapeError
 Rows = NDArray[np.floating]
 FEWEST_FOR_UMAP = 15  # points; UMAP fails or means nothing below
 NEIGHBOURS = 15
+CLOSEST = 0.5  # UMAP's min_dist: points of a cluster can still be told apart, and more neighbours survive than at 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +84,9 @@ def umap_places(near: Nearest, dimensions: int, seed: int, start: Rows) -> NDArr
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the one about the missing search index: new points are placed by neighbours
         fitted = UMAP(
-            n_neighbors=near.rows.shape[1], n_components=dimensions, metric="cosine", random_state=seed, n_jobs=1,
-            precomputed_knn=(near.rows, near.distances), init=10 * (start - start.mean(0)) / spread + noise,
+            n_neighbors=near.rows.shape[1], n_components=dimensions, min_dist=CLOSEST, metric="cosine",
+            random_state=seed, n_jobs=1, precomputed_knn=(near.rows, near.distances),
+            init=10 * (start - start.mean(0)) / spread + noise,
         ).fit_transform(np.zeros((len(near.rows), 1), dtype=np.float32))  # fmt: skip
     return np.asarray(fitted, dtype=np.float32)
 
