@@ -21,6 +21,7 @@ from core.report.tables import as_csv
 from core.store.values import Annotation, CaseRef, SavedSlice
 
 if TYPE_CHECKING:
+    from core.evaluate.casebook import CaseBook
     from core.evaluate.slices import Condition
     from core.workspace import Workspace
 
@@ -244,6 +245,20 @@ def saved_slices(workspace: Workspace, catalogue: str) -> list[SavedSlice]:
     from core.store.labels import list_slices
 
     return list_slices(workspace.store, catalogue) if workspace.has_database else []
+
+
+def find_slice(workspace: Workspace, book: CaseBook, ident: str) -> tuple[str, tuple[Condition, ...]]:
+    """Name and conditions behind a slice's link; ("", ()) where neither a person nor the search knows it."""
+    from core.evaluate.slices import Condition, slice_id
+
+    for saved in saved_slices(workspace, book.catalogue.name):
+        if saved.id == ident:
+            return saved.name, tuple(Condition(attribute=a, value=v) for a, v in saved.conditions)
+    for search in book.searches.values():
+        for one in search.slices:
+            if slice_id(one.conditions) == ident:
+                return one.name, one.conditions
+    return "", ()
 
 
 def drop_slice(workspace: Workspace, catalogue: str, ident: str) -> None:

@@ -45,7 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "workspace": STAGES | GROUND | {"store", "importing"},
     "importing": BINDING,
     "jobs": BINDING | {"importing"},
-    "report": BINDING | {"figures"},
+    "report": BINDING | {"figures", "figures_errors"},
     "people": BINDING | {"report"},
     "privacy": BINDING,
     "figures_errors": GROUND | {"figures"},

@@ -1,16 +1,19 @@
-"""Commands about cases and the people who look at them: cases."""
+"""Commands about cases and the people who look at them: cases, report."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.commands import Answer, Reply, add, count, run_options, workspace_of
+from core.errors import AddressError, UnknownNameError
 from core.jobs.bar import Bar
 
 if TYPE_CHECKING:
     from core.evaluate.casebook import CaseBook, CaseSet
+    from core.workspace import Workspace
 
 
 def register(commands: Any) -> None:
@@ -27,6 +30,20 @@ def register(commands: Any) -> None:
     one.add_argument("--top", type=count, default=20, metavar="K", help="how many cases and slices to list")
     one.add_argument("--job", type=int, help=argparse.SUPPRESS)
 
+    one = add(
+        commands, "report", report, "one HTML file about a case, a slice, a saved question or a whole run",
+        "report --run studio-default --kind review+photo --out run.html",
+    )  # fmt: skip
+    run_options(one)
+    one.add_argument("--kind", default="review+photo", help="which cases; made first where nobody did")
+    one.add_argument("--part", choices=("test", "validation"), default="test")
+    one.add_argument("--protocol", default="", help="how the data are split; the run's own by default")
+    what = one.add_mutually_exclusive_group()
+    what.add_argument("--case", metavar="ID", help="one case, by the id that `cases` prints")
+    what.add_argument("--slice", dest="slice_id", metavar="ID", help="one slice, by the id in its link")
+    what.add_argument("--query", metavar="ID", help="one saved question, by the id in its link")
+    one.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the page is written")
+
 
 def case_set(options: argparse.Namespace) -> CaseSet:
     from core.evaluate.casebook import CaseSet
@@ -37,27 +54,34 @@ def case_set(options: argparse.Namespace) -> CaseSet:
     )  # fmt: skip
 
 
-def cases(options: argparse.Namespace) -> Reply:
-    from core.errors import UnknownNameError
+def book_of(workspace: Workspace, options: argparse.Namespace) -> CaseBook:
+    """The cases that were made before, or made now as a job."""
     from core.evaluate.casebook import load_book, make_book
-    from core.evaluate.cases import METRICS
     from core.jobs.work import working
+
+    wanted, job = case_set(options), getattr(options, "job", None)
+    book = load_book(workspace, wanted)
+    if book is not None:
+        return book
+    bar, given = Bar(sys.stderr), wanted.arguments()
+    try:
+        with working(workspace, "cases", wanted.target, arguments=given, job=job, show=bar.show) as work:
+            book = make_book(workspace, wanted, work.step)
+            work.finish({"cases": len(book.cases)})
+    finally:
+        bar.close()
+    return book
+
+
+def cases(options: argparse.Namespace) -> Reply:
+    from core.evaluate.cases import METRICS
 
     if options.metric not in METRICS:
         raise UnknownNameError("metric", options.metric, METRICS)
-    workspace, wanted, bar = workspace_of(options), case_set(options), Bar(sys.stderr)
-    book = load_book(workspace, wanted)
-    if book is None:
-        try:
-            with working(
-                workspace, "cases", wanted.target, arguments=wanted.arguments(), job=options.job, show=bar.show
-            ) as work:
-                book = make_book(workspace, wanted, work.step)
-                work.finish({"cases": len(book.cases)})
-        finally:
-            bar.close()
+    workspace = workspace_of(options)
+    book = book_of(workspace, options)
     answer = told(book, options.metric, options.order, options.top)
-    answer["file"] = str(wanted.file(workspace))
+    answer["file"] = str(case_set(options).file(workspace))
     lines = [
         f"{len(book.cases):,} cases of {options.run_name}: "
         + ", ".join(f"{name} {value:.4f}" for name, value in answer["metrics"].items()),
@@ -102,3 +126,42 @@ def told(book: CaseBook, metric: str, order: str, top: int) -> Answer:
             for at in its.order(order)[:top]
         ],
     }  # fmt: skip
+
+
+def report(options: argparse.Namespace) -> Reply:
+    from core.files import write_atomic
+
+    data, rows = _page(workspace_of(options), options)
+    path = write_atomic(options.out.absolute(), data)
+    return Reply(
+        answer={"path": str(path), "rows": rows, "bytes": len(data)},
+        lines=[f"{path}: {len(data) / 1000:,.0f} kB, {rows:,} rows; it opens in any browser, without network"],
+    )
+
+
+def _page(workspace: Workspace, options: argparse.Namespace) -> tuple[bytes, int]:
+    """The page that was asked for, and how many cases or products it is about."""
+    from core.people import annotations_of, find_slice
+    from core.report import page
+
+    if options.query:
+        from core.pipeline import open_pipeline
+
+        query, _ = workspace.query(options.query)
+        pipeline = open_pipeline(workspace, options.run_name, options.catalogue)
+        answer = pipeline.recommend(query)
+        return page.query_page(workspace, query, answer, pipeline.catalogue), len(answer.items)
+    book = book_of(workspace, options)
+    if options.case:
+        place = book.cases.place_of(options.case)
+        if place is None:
+            raise AddressError("E-URL-ITEM", f'no case "{options.case[:40]}" among the {len(book.cases):,} here.')
+        said = annotations_of(workspace, book.catalogue.name, [options.case])
+        return page.case_page(workspace, book, [place], title=f"Case {options.case}", said=said), 1
+    if options.slice_id:
+        name, conditions = find_slice(workspace, book, options.slice_id)
+        if not conditions:
+            raise AddressError("E-URL-ITEM", f'no slice is known under "{options.slice_id[:40]}" here.')
+        found = page.slice_page(workspace, book, conditions, name=name, metric="mrr")
+        return found, int(book.members(conditions).sum())
+    return page.run_page(workspace, options.run_name, book), len(book.cases)

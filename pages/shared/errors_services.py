@@ -192,16 +192,9 @@ def slice_report(found: CaseBook, conditions: Sequence[Condition], name: str, me
 
 def find_slice(found: CaseBook, ident: str) -> tuple[str, tuple[Condition, ...]]:
     """Name and conditions behind a slice's link; ("", ()) where neither a person nor the search knows it."""
-    from core.evaluate.slices import Condition, slice_id
+    from core.people import find_slice
 
-    for saved in saved_slices(found.catalogue.name):
-        if saved.id == ident:
-            return saved.name, tuple(Condition(attribute=a, value=v) for a, v in saved.conditions)
-    for search in found.searches.values():
-        for one in search.slices:
-            if slice_id(one.conditions) == ident:
-                return one.name, one.conditions
-    return "", ()
+    return find_slice(services.workspace(), found, ident)
 
 
 def slice_ident(conditions: Sequence[Condition]) -> str:
