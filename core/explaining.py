@@ -92,6 +92,7 @@ class Microscope:
         self.scorer: PipelineScorer = scorer_for(pipeline, query, item_id, vectors)
         self.item = pipeline.catalogue.items[self.scorer.target]
         self._weights: dict[str, Weights | None] = {}
+        self._verdicts: dict[str, dict[Modality, Verdict]] = {}
         self._by_baseline: dict[str, dict[str, Contribution]] = {}
 
     @property
@@ -186,10 +187,17 @@ class Microscope:
             return read, "attention"
         return pair_interactions(self.scorer, rows, columns), "interaction"
 
-    @cached_property
-    def verdicts(self) -> dict[str, dict[Modality, Verdict]]:
-        """Every method that applies, against random orders and random models; masking is at the token states."""
-        found = {name: weights for name in METHODS if (weights := self.weights(name)) is not None}
+    def verdicts(self, *names: str) -> dict[str, dict[Modality, Verdict]]:
+        """These methods (by default all that apply and are not slow) against random orders and random models; masking
+        is at the token states."""
+        wanted = names or tuple(name for name, method in METHODS.items() if not method.slow)
+        missing = [name for name in wanted if name not in self._verdicts]
+        if missing:
+            self._verdicts |= self._judged(missing)
+        return {name: self._verdicts[name] for name in wanted if name in self._verdicts}
+
+    def _judged(self, names: Sequence[str]) -> dict[str, dict[Modality, Verdict]]:
+        found = {name: weights for name in names if (weights := self.weights(name)) is not None}
         below = {m: lowers(self.scorer, m) for m in self.players}
         orders = {
             name: {m: -own if below[m] and METHODS[name].signed else own for m, own in weights.items()}
@@ -285,7 +293,8 @@ def explain(
     """The account of one item as plain values, with its error; see `python -m core explain`."""
     answer = pipeline.recommend(query, top=len(pipeline.item_ids))
     scope = Microscope(pipeline, query, item_id, answer, vectors)
-    found, weights, verdicts = scope.contributions(baseline), scope.weights(method), scope.verdicts
+    found, weights = scope.contributions(baseline), scope.weights(method)
+    verdicts = scope.verdicts() | scope.verdicts(method)
     return {
         "run": pipeline.run,
         "item_id": item_id,

@@ -163,6 +163,20 @@ class PipelineScorer:
         """(1, N) with everything kept."""
         return self.scores({m: s[None] for m, s in self.states.items()}, {m: self.whole[m].mask for m in self.players})
 
+    @torch.no_grad()
+    def media_scores(self, m: Modality, variants: Sequence[Sequence[States]], block: int = 64) -> NDArray[np.float64]:
+        """(B, N) scores with other media of one modality in each row, none at all included; the rest as it is."""
+        pieces = []
+        for start in range(0, len(variants), block):
+            rows = variants[start : start + block]
+            raw = {
+                other: collate(rows if other == m else [self.media.get(other, ())] * len(rows), width)
+                for other, width in self.pipeline.told["widths"].items()
+            }
+            here = {other: one.to(self.pipeline.device) for other, one in raw.items()}
+            pieces.append(self.rank(self.model.fuse(self.model.align(self.model.standardise(here))).vector))
+        return torch.cat(pieces).double().cpu().numpy()
+
     def instead(self, media: Mapping[Modality, Sequence[States]]) -> PipelineScorer:
         """The same thing with other media of some modalities."""
         return replace(self, media={**self.media, **media})
@@ -263,6 +277,17 @@ def pieces_of(encoder: Any, content: Any, tokens: int) -> list[tuple[str, tuple[
         for row in range(rows)
         for column in range(columns)
     ]
+
+
+def case_scorer(
+    pipeline: Pipeline, scope: str, media: Mapping[Modality, Sequence[States]], read: Read, target: int,
+    user: str | None,
+) -> PipelineScorer:  # fmt: skip
+    """A scorer of media that are encoded already; target -1 while nothing is explained yet."""
+    return PipelineScorer(
+        pipeline=pipeline, model=pipeline.model, scope=scope, media=media, read=read, user=user, target=target,
+        item_vectors=pipeline.items.vectors[-1].clone(),
+    )  # fmt: skip
 
 
 def query_scorer(pipeline: Pipeline, query: Query, item_id: str) -> PipelineScorer:

@@ -22,12 +22,14 @@ ORDERS = 8  # pairs of orders of sampled Shapley values
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """A way to attribute. tells: one sentence for a person; signed: whether a weight may be negative."""
+    """A way to attribute. tells: one sentence for a person; signed: whether a weight may be negative; slow: whether it
+    is measured only when it is asked for."""
 
     title: str
     tells: str
     run: Callable[[Scorer], Weights | None]
     signed: bool = True
+    slow: bool = False
 
 
 def occlusion(scorer: Scorer) -> Weights:
@@ -108,16 +110,17 @@ def attention(scorer: Scorer) -> Weights | None:
 
 
 METHODS: dict[str, Method] = {
-    "occlusion": Method(
-        title="Leaving out", tells="The score with everything, minus the score without this one part.", run=occlusion
-    ),
-    "shapley": Method(
-        title="Shapley, sampled", tells="The mean gain of a part over random orders of arrival.", run=sampled_shapley
-    ),
     "integrated": Method(
         title="Integrated gradients",
         tells="Gradients of the score gathered on the way from the average product to this one.",
         run=integrated_gradients,
+    ),
+    "occlusion": Method(
+        title="Leaving out", tells="The score with everything, minus the score without this one part.", run=occlusion
+    ),
+    "shapley": Method(
+        title="Shapley, sampled", tells="The mean gain of a part over random orders of arrival.", run=sampled_shapley,
+        slow=True,
     ),
     "gradient": Method(
         title="Gradient x input", tells="How steeply the score rises along this part's state.", run=gradient_input
@@ -131,7 +134,7 @@ METHODS: dict[str, Method] = {
         run=attention, signed=False,
     ),
 }  # fmt: skip
-DEFAULT = "shapley"
+DEFAULT = "integrated"
 
 
 def attribute(scorer: Scorer, method: str = DEFAULT) -> Weights | None:

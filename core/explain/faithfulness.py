@@ -115,16 +115,21 @@ def try_orders(
         curves = curves_of(scores, scorer.target, steps / count, len(masks))
         if curves is None:
             continue
-        chance = curves[2 * len(by_method) :]
         for number, name in enumerate(orders):
-            found[name][m] = Trial(
-                deletion=curves[2 * number],
-                insertion=curves[2 * number + 1],
-                random_deletion=np.array([one.area for one in chance[::2]]),
-                random_insertion=np.array([one.area for one in chance[1::2]]),
-                random_rank_deletion=np.array([one.rank_area for one in chance[::2]]),
-            )
+            found[name][m] = trial_of(curves, number, len(orders))
     return found
+
+
+def trial_of(curves: Sequence[Curve], number: int, orders: int) -> Trial:
+    """The trial of one order out of curves that hold `orders` orders and then the random ones, two curves each."""
+    chance = curves[2 * orders :]
+    return Trial(
+        deletion=curves[2 * number],
+        insertion=curves[2 * number + 1],
+        random_deletion=np.array([one.area for one in chance[::2]]),
+        random_insertion=np.array([one.area for one in chance[1::2]]),
+        random_rank_deletion=np.array([one.rank_area for one in chance[::2]]),
+    )
 
 
 def others_whole(scorer: Scorer, m: Modality, kept: NDArray[np.bool_]) -> dict[Modality, torch.Tensor]:
@@ -151,13 +156,8 @@ def lowers(scorer: Scorer, m: Modality) -> bool:
     """Whether the score is higher without this modality: an order by signed weights must then be turned round."""
     kept = everything(scorer, 2)
     kept[m][1] = False
-    whole, without = masked_scores(scorer, kept)[:, scorer.target]
-    return bool(whole < without)
-
-
-def turned(scorer: Scorer, weights: Weights, signed: bool = True) -> Weights:
-    """Weights as they are ordered by in the test: negated in a modality that lowers the score."""
-    return {m: -one if signed and lowers(scorer, m) else one for m, one in weights.items()}
+    own = masked_scores(scorer, kept)[:, scorer.target]
+    return bool(own[0] < own[-1])
 
 
 def correlation(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:

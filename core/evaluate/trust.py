@@ -1,0 +1,280 @@
+"""Which attributions are faithful, over many cases of a run: deletion and insertion against chance, by encoding the
+words and pixels that are left anew (level "media") or by masking token states (level "states")."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.catalog.photos import read_image
+from core.domain import Modality
+from core.encode.states import States
+from core.errors import InputError
+from core.evaluate.measure import HELD
+from core.evaluate.significance import bootstrap, holm, paired
+from core.evaluate.splits import Split
+from core.explain.attention import Weights
+from core.explain.attribution import METHODS, attribute
+from core.explain.counterfactual import cover, strike
+from core.explain.faithfulness import (
+    Trial,
+    agreement,
+    curves_of,
+    lowers,
+    masks_of,
+    order_of,
+    steps_of,
+    trial_of,
+    try_orders,
+)
+from core.features import Features, Media
+from core.pipeline import Pipeline
+from core.scoring import PipelineScorer, case_scorer
+
+LEVELS = ("media", "states")
+TOP = 10  # explained items come from the model's own first ten
+MODELS = 1  # randomised models a case; over many cases one is enough
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One thing and one item to explain. media: rows of `features`; contents: texts and paths of photos; group: what
+    cases that are not independent share."""
+
+    scope: str
+    user: str | None
+    target: int
+    media: Media
+    contents: Mapping[Modality, tuple[str, ...]]
+    group: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """One case, one method, one modality: the trial, and the likeness to a randomised model."""
+
+    trial: Trial
+    likeness: float
+    group: str
+
+
+def draw_cases(pipeline: Pipeline, features: Features, split: Split, count: int, seed: int) -> tuple[list[Case], str]:
+    """Held-out queries that have everything the run reads, each with an item drawn from its first ten; known users and
+    their first ten items where a run answers no queries, or there are none. Repeats nothing but the query."""
+    generator = np.random.default_rng(seed)
+    cases = query_cases(pipeline, features, split) if "query" in pipeline.model.ranker.cases else []
+    scope = "query" if cases else "item"
+    if not cases:
+        cases = user_cases(pipeline, features)
+    if not cases:
+        raise InputError("E-INPUT-VALUE", "there is no held-out query and no known user to explain anything for.")
+    order = generator.permutation(len(cases))
+    pairs = [(row, place) for place in generator.permutation(TOP) for row in order][:count]
+    drawn = [(cases[row], int(place)) for row, place in sorted(pairs)]
+    found = []
+    for case, place in drawn:
+        scores = first_scores(pipeline, features, case)
+        best = np.argsort(-scores, kind="stable")
+        target = int(best[min(place, len(best) - 1)])
+        found.append(with_target(pipeline, features, case, target))
+    return found, scope
+
+
+def query_cases(pipeline: Pipeline, features: Features, split: Split) -> list[Case]:
+    found = []
+    modalities = pipeline.model.modalities
+    for row, own, label in zip(pipeline.catalogue.interactions, features.interactions, split.labels, strict=True):
+        if label in HELD["test"] and all(own.get(m) for m in modalities):
+            contents = {m: (row.text,) if m == "text" else tuple(row.media.get(m, ())) for m in modalities}
+            media = {m: own[m] for m in modalities}
+            found.append(Case(scope="query", user=None, target=-1, media=media, contents=contents, group=row.item_id))
+    return found
+
+
+def user_cases(pipeline: Pipeline, features: Features) -> list[Case]:
+    known = pipeline.user_rows if "known user" in pipeline.model.ranker.cases else {}
+    return [Case(scope="item", user=user, target=-1, media={}, contents={}, group=user) for user in known]
+
+
+def with_target(pipeline: Pipeline, features: Features, case: Case, target: int) -> Case:
+    if case.scope == "query":
+        return Case(**{**vars(case), "target": target})
+    item = pipeline.catalogue.items[target]
+    contents = {m: (item.text,) if m == "text" else tuple(item.media.get(m, ())) for m in pipeline.model.modalities}
+    return Case(**{**vars(case), "target": target, "media": features.items[target], "contents": contents})
+
+
+def first_scores(pipeline: Pipeline, features: Features, case: Case) -> NDArray[np.float64]:
+    return scorer_of(pipeline, features, case).whole_scores()[0].double().cpu().numpy()
+
+
+def scorer_of(pipeline: Pipeline, features: Features, case: Case) -> PipelineScorer:
+    media = {m: [features.states[m][row] for row in rows] for m, rows in case.media.items() if rows}
+    read = {"text": list(case.contents.get("text", ()))} if media.get("text") else {}
+    return case_scorer(pipeline, case.scope, media, read, case.target, case.user)
+
+
+def trust(
+    pipeline: Pipeline, features: Features, cases: Sequence[Case], *, draws: int, level: str, seed: int,
+    tell: Callable[[str, float], None] = lambda label, fraction: None,
+) -> dict[str, dict[Modality, dict[str, Any]]]:  # fmt: skip
+    """method -> modality -> areas against chance with intervals over cases, adjusted p, and the verdict."""
+    found: dict[str, dict[Modality, list[Found]]] = {}
+    for number, case in enumerate(cases):
+        tell(f"case {number + 1} of {len(cases)}", number / len(cases))
+        scorer = scorer_of(pipeline, features, case)
+        weights = {name: own for name in METHODS if (own := attribute(scorer, name)) is not None}
+        models = [scorer.randomised(seed + number * MODELS + k) for k in range(MODELS)]
+        alike = {name: agreement(own, [attribute(model, name) for model in models]) for name, own in weights.items()}
+        trials = trials_of(pipeline, scorer, case, oriented(scorer, weights), draws, level, seed + number)
+        for name, by_modality in trials.items():
+            for m, trial in by_modality.items():
+                one = Found(trial=trial, likeness=alike[name][m], group=case.group)
+                found.setdefault(name, {}).setdefault(m, []).append(one)
+    return verdicts(found)
+
+
+def oriented(scorer: PipelineScorer, weights: Mapping[str, Weights]) -> dict[str, Weights]:
+    below = {m: lowers(scorer, m) for m in scorer.players}
+    return {
+        name: {m: -own if below[m] and METHODS[name].signed else own for m, own in one.items()}
+        for name, one in weights.items()
+    }
+
+
+def trials_of(
+    pipeline: Pipeline, scorer: PipelineScorer, case: Case, orders: Mapping[str, Weights], draws: int, level: str,
+    seed: int,
+) -> dict[str, dict[Modality, Trial]]:  # fmt: skip
+    if level == "states":
+        return try_orders(scorer, orders, draws=draws, seed=seed)
+    found: dict[str, dict[Modality, Trial]] = {name: {} for name in orders}
+    generator = np.random.default_rng(seed)
+    for m, units in scorer.units.items():
+        if len(units) < 2 or m not in EDITS:
+            continue
+        steps = steps_of(len(units))
+        ranked = [order_of(own[m], seed) for own in orders.values()]
+        ranked += [generator.permutation(len(units)) for _ in range(draws)]
+        masks = np.concatenate([masks_of(order, steps) for order in ranked])  # (2 O, S, n)
+        flat, back = np.unique(masks.reshape(-1, len(units)), axis=0, return_inverse=True)
+        scores = scorer.media_scores(m, encoded_again(pipeline, scorer, case, m, flat))[back.reshape(-1)]
+        curves = curves_of(scores, scorer.target, steps / len(units), len(masks))
+        if curves is not None:
+            for number, name in enumerate(orders):
+                found[name][m] = trial_of(curves, number, len(orders))
+    return found
+
+
+def encoded_again(
+    pipeline: Pipeline, scorer: PipelineScorer, case: Case, m: Modality, kept: NDArray[np.bool_]
+) -> list[list[States]]:
+    """For each row of kept units (B, n): the media of that modality that are left, encoded from words and pixels."""
+    units, contents = scorer.units[m], [EDITS[m][0](pipeline, one) for one in case.contents[m]]
+    places = [[row for row, of in enumerate(units.parts) if of == number] for number in range(len(scorer.media[m]))]
+    edited: list[Any] = []
+    owner: list[int] = []
+    for row, keep in enumerate(kept):
+        for number, own in enumerate(places):
+            if keep[own].any():
+                gone = [units.spans[unit] for unit in own if not keep[unit]]
+                edited.append(EDITS[m][1](contents[number], gone, units.spans))
+                owner.append(row)
+    media: list[list[States]] = [[] for _ in kept]
+    for row, states in zip(owner, pipeline.encoder(m).encode(edited), strict=True):
+        media[row].append(states.rounded())
+    return media
+
+
+def photo_of(pipeline: Pipeline, path: str) -> Any:
+    return read_image((pipeline.catalogue.root / path).read_bytes(), path)[0]
+
+
+def painted(photo: Any, gone: Sequence[tuple[int, int]], spans: Sequence[tuple[int, int]]) -> Any:
+    grid = (1 + max(row for row, _ in spans), 1 + max(column for _, column in spans))
+    return cover(photo, gone, grid)
+
+
+EDITS: dict[Modality, tuple[Callable[[Pipeline, str], Any], Callable[[Any, Any, Any], Any]]] = {
+    "text": (lambda pipeline, text: text, lambda text, gone, spans: strike(text, gone)),
+    "image": (photo_of, painted),
+}
+
+
+def verdicts(found: Mapping[str, Mapping[Modality, Sequence[Found]]]) -> dict[str, dict[Modality, dict[str, Any]]]:
+    """Differences to chance (deletion below 0 and insertion above 0 are good), Holm over all methods and modalities."""
+    told: dict[str, dict[Modality, dict[str, Any]]] = {}
+    keys, ps = [], []
+    for name, by_modality in found.items():
+        for m, rows in by_modality.items():
+            told.setdefault(name, {})[m], tests = summary(rows)
+            keys += [(name, m, "deletion"), (name, m, "insertion")]
+            ps += tests
+    for (name, m, side), p in zip(keys, holm(ps), strict=True):
+        told[name][m][f"{side}_p"] = p
+    for name, methods in told.items():
+        for m, one in methods.items():
+            look = found.get("attention", {}).get(m) if name != "attention" else None
+            one["reason"] = reason(one, worse_than(found[name][m], look) if look else "")
+            one["passed"] = not one["reason"]
+    return told
+
+
+def summary(rows: Sequence[Found]) -> tuple[dict[str, Any], list[float]]:
+    groups = [one.group for one in rows]
+    deletion = np.array([one.trial.deletion.area for one in rows])
+    insertion = np.array([one.trial.insertion.area for one in rows])
+    by_chance = np.array([one.trial.random_deletion.mean() for one in rows])
+    back_by_chance = np.array([one.trial.random_insertion.mean() for one in rows])
+    by_rank = np.array([one.trial.deletion.rank_area for one in rows])
+    rank_by_chance = np.array([one.trial.random_rank_deletion.mean() for one in rows])
+    beaten = np.array([(one.trial.random_deletion > one.trial.deletion.area).mean() for one in rows])
+    pairs = {
+        "deletion": paired(deletion, by_chance, groups),
+        "insertion": paired(insertion, back_by_chance, groups),
+        "rank_deletion": paired(by_rank, rank_by_chance, groups),
+    }
+    likeness = np.array([one.likeness for one in rows])
+    told: dict[str, Any] = {name: asdict(test.difference) for name, test in pairs.items()}
+    told |= {
+        "cases": len(rows),
+        "areas": {
+            "deletion": float(deletion.mean()), "random_deletion": float(by_chance.mean()),
+            "insertion": float(insertion.mean()), "random_insertion": float(back_by_chance.mean()),
+        },
+        "percentile": asdict(bootstrap(beaten, groups)),
+        "random_models": None if np.isnan(likeness).all() else asdict(bootstrap(likeness, groups)),
+    }  # fmt: skip
+    return told, [pairs[name].p if pairs[name].wilcoxon is None else pairs[name].wilcoxon for name in SIDES]  # type: ignore[misc]
+
+
+SIDES = ("deletion", "insertion")
+
+
+def worse_than(rows: Sequence[Found], look: Sequence[Found]) -> str:
+    """A reason where an attribution is clearly worse than plain attention on the same cases."""
+    deletion = paired([r.trial.deletion.area for r in rows], [r.trial.deletion.area for r in look])
+    insertion = paired([r.trial.insertion.area for r in rows], [r.trial.insertion.area for r in look])
+    if deletion.difference.low > 0 or insertion.difference.high < 0:
+        return "plain attention does better on the same cases"
+    return ""
+
+
+def reason(one: Mapping[str, Any], worse: str) -> str:
+    """Why a method is not accepted, "" where it is."""
+    alike = one["random_models"]
+    if one["cases"] < 20:
+        return f"only {one['cases']} cases"
+    if one["deletion"]["high"] >= 0 or one["deletion_p"] >= 0.05:
+        return "deletion is no better than chance"
+    if one["insertion"]["low"] <= 0 or one["insertion_p"] >= 0.05:
+        return "insertion is no better than chance"
+    if alike is None:
+        return "it never varies, so it cannot depend on the model"
+    if abs(alike["value"]) > 0.2 or alike["low"] <= -0.5 or alike["high"] >= 0.5:
+        return f"before models of random weights it looks alike (rank correlation {alike['value']:.2f})"
+    return worse
