@@ -66,7 +66,10 @@ MAY_LOAD_TORCH = {
     "encode", "align", "fuse", "rank", "train", "explain", "model", "features", "pipeline", "mapping", "scoring",
     "explaining", "prepare",
 }  # fmt: skip
-MEASURE_NETWORKS = {"core.evaluate.measure", "core.evaluate.run", "core.evaluate.judge"}
+MEASURE_NETWORKS = {
+    "core.evaluate.measure", "core.evaluate.run", "core.evaluate.judge", "core.evaluate.trust", "core.evaluate.audit",
+    "core.evaluate.truth_shares",
+}  # fmt: skip
 STAYS_LIGHT = {"core.explain.shapley", "core.explain.compare", "core.explain.contributions", "core.encode.weights"}
 
 
