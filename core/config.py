@@ -32,7 +32,8 @@ class RunSettings:
     own_photo: chance that a training query without a photo borrows one of its product's. weight_align: of the
     alignment loss; align_loss: infonce or uniformity. weight_users: how far the users' loss reaches into the item
     vectors (0: not at all). tune_folds: first find the best number of epochs on one of so many folds of the products,
-    held out; 0 trains at once.
+    held out; 0 trains at once. impute: what stands in for a missing modality, see core.prepare.impute; clean: cleaning
+    steps of core.catalog.clean that are on, with commas; drop_tokens: chance that training misses a word or patch.
 
     Of rankers that learn from interactions: own_width of the vectors of users and items; layers of a graph or a
     Transformer; loss: bpr, softmax or auto (what the ranker is known for); negatives a softmax draws, and its heat
@@ -58,6 +59,9 @@ class RunSettings:
     weight_decay: float = 0.02
     drop_modality: float = 0.3
     own_photo: float = 0.7
+    drop_tokens: float = 0.0
+    impute: str = "none"
+    clean: str = ""
     align_loss: str = "infonce"
     weight_align: float = 0.2
     weight_users: float = 0.0
@@ -77,7 +81,8 @@ class RunSettings:
     def __post_init__(self) -> None:
         for name, low, high in (
             ("epochs", 0, 1000), ("batch", 2, 65536), ("width", 4, 4096), ("kept", 4, 8192), ("soften", 0, 1),
-            ("drop_modality", 0, 1), ("own_photo", 0, 1), ("learning_rate", 0, 1), ("threads", 1, 256),
+            ("drop_modality", 0, 1), ("drop_tokens", 0, 0.9), ("own_photo", 0, 1), ("learning_rate", 0, 1),
+            ("threads", 1, 256),
             ("tune_folds", 0, 100), ("own_width", 1, 4096), ("layers", 0, 12), ("negatives", 1, 1 << 20),
             ("heat", 1e-3, 10), ("penalty", 0, 10), ("user_batch", 1, 1 << 20), ("item_share", 0, 10),
             ("item_neighbours", 1, 1000),

@@ -14,8 +14,10 @@ from core.align.frozen import Frozen
 from core.align.space import Standardise
 from core.config import RunSettings
 from core.domain import Aligned, Encoded, Fused, Modality
+from core.errors import SettingsError
 from core.fuse import build_fuser
 from core.fuse.beside import Beside
+from core.prepare.impute import build_imputer
 from core.rank import build_ranker, reads
 
 
@@ -33,11 +35,21 @@ class Model(nn.Module):
         learns_vectors = reads(settings) == "vectors"
         self.aligner = build_aligner(settings.align, kept, settings.width) if learns_vectors else Frozen()
         self.fuser = build_fuser(settings.fuse, self.modalities, settings.width) if learns_vectors else Beside(widths)
+        self.imputer = build_imputer(settings.impute, kept, items) if learns_vectors else None
+        self.generates = settings.impute == "generator"
+        if self.generates and not hasattr(self.aligner, "filled"):
+            raise SettingsError(
+                f"impute generator needs an aligner with generators; {settings.align} has none. Choose adversarial"
+            )
         width = settings.width if learns_vectors else sum(kept.values())
         self.ranker = build_ranker(settings.rank, width, users, items)
 
     def standardise(self, encoded: Mapping[Modality, Encoded]) -> dict[Modality, Encoded]:
-        return {m: space.encoded(encoded[m]) for m, space in self.space.items()}  # type: ignore[operator]
+        return self.complete({m: space.encoded(encoded[m]) for m, space in self.space.items()})  # type: ignore[operator]
+
+    def complete(self, standardised: dict[Modality, Encoded]) -> dict[Modality, Encoded]:
+        """What is missing filled in and marked, where the run has an imputer."""
+        return standardised if self.imputer is None else self.imputer(standardised)
 
     def align(self, standardised: Mapping[Modality, Encoded]) -> dict[Modality, Aligned]:
         return self.aligner(standardised, tokens=self.fuser.reads_tokens)
@@ -58,7 +70,7 @@ class Model(nn.Module):
         return own(standardised, aligned) if own else torch.zeros(())
 
     def fuse(self, aligned: Mapping[Modality, Aligned], attention: bool = False) -> Fused:
-        return self.fuser(aligned, attention)
+        return self.fuser(self.aligner.filled(aligned) if self.generates else aligned, attention)  # type: ignore[operator]
 
     def forward(self, standardised: Mapping[Modality, Encoded]) -> Tensor:
         """Standardised media of B things -> (B, D)."""

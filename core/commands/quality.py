@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from core.commands import Reply, add, workspace_of
 from core.domain import Catalogue
 from core.errors import InputError
 from core.jobs.bar import Bar
-from core.prepare.findings import keep_faults, kept_faults
 from core.workspace import Workspace
 
 SHOWN = 20
@@ -34,13 +32,14 @@ def register(commands: Any) -> None:
 
 def clean(options: argparse.Namespace) -> Reply:
     from core.jobs.work import working
+    from core.prepare.faults import known_faults
 
     workspace, bar = workspace_of(options), Bar(sys.stderr)
     catalogue = catalogue_of(workspace, options.catalogue)
     given = ("--catalogue", options.catalogue, *(["--again"] if options.again else []))
     try:
         with working(workspace, "clean", catalogue.name, arguments=given, job=options.job, show=bar.show) as work:
-            found = faults_of(workspace, catalogue, work.step, again=options.again)
+            found = known_faults(catalogue, workspace.vectors, work.step, again=options.again)
             answer = {"catalogue": catalogue.name, "version": catalogue.version, "steps": counts(found)}
             work.finish(answer)
     finally:
@@ -62,6 +61,7 @@ def clean(options: argparse.Namespace) -> Reply:
 def truth(options: argparse.Namespace) -> Reply:
     """Of the run's catalogue, or of the one that is named."""
     from core.evaluate.truth import fault_scores, planted_truth
+    from core.prepare.faults import known_faults
 
     workspace, bar = workspace_of(options), Bar(sys.stderr)
     if not options.run_name and not options.catalogue:
@@ -76,7 +76,7 @@ def truth(options: argparse.Namespace) -> Reply:
             "Name the bundled catalogue, or a folder that the generator of sample_data wrote.",
         )
     try:
-        found = faults_of(workspace, catalogue, lambda label, fraction: bar.show(label, fraction, None))
+        found = known_faults(catalogue, workspace.vectors, lambda label, fraction: bar.show(label, fraction, None))
     finally:
         bar.close()
     scores = fault_scores(known, found)
@@ -86,20 +86,6 @@ def truth(options: argparse.Namespace) -> Reply:
         for kind, one in scores.items()
     ]
     return Reply(answer={"run": options.run_name, "catalogue": catalogue.name, "faults": scores}, lines=lines)
-
-
-def faults_of(
-    workspace: Workspace, catalogue: Catalogue, step: Callable[[str, float], None], *, again: bool = False
-) -> tuple[Detection, ...]:
-    """What was found before in this version of the catalogue, else what is found now."""
-    kept = None if again else kept_faults(workspace.home, catalogue)
-    if kept is not None:
-        return kept
-    from core.prepare.faults import find_faults
-
-    found = find_faults(catalogue, workspace.vectors, step)
-    keep_faults(workspace.home, catalogue, found)
-    return found
 
 
 def counts(found: tuple[Detection, ...]) -> dict[str, dict[str, int]]:

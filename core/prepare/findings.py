@@ -27,16 +27,16 @@ def table_faults(catalogue: Catalogue, on_step: OnStep | None = None) -> tuple[D
     return (*words, *missing, twice, price_outliers(catalogue), rating_outliers(catalogue))
 
 
-def kept_faults(home: Path, catalogue: Catalogue) -> tuple[Detection, ...] | None:
+def kept_faults(vectors: Path, catalogue: Catalogue) -> tuple[Detection, ...] | None:
     """What was found in this very version of a catalogue before, None where nobody has looked yet."""
-    path = faults_file(home, catalogue)
+    path = faults_file(vectors, catalogue)
     return from_json(path.read_bytes()) if path.is_file() else None
 
 
-def keep_faults(home: Path, catalogue: Catalogue, found: tuple[Detection, ...]) -> Path:
-    return write_atomic(faults_file(home, catalogue), to_json(found))
+def keep_faults(vectors: Path, catalogue: Catalogue, found: tuple[Detection, ...]) -> Path:
+    return write_atomic(faults_file(vectors, catalogue), to_json(found))
 
 
-def faults_file(home: Path, catalogue: Catalogue) -> Path:
-    """In a workspace; a new version of the catalogue is looked at anew."""
-    return home / "faults" / f"{catalogue.name}-{catalogue.version[:16]}.json"
+def faults_file(vectors: Path, catalogue: Catalogue) -> Path:
+    """Beside the encoded media; a new version of the catalogue is looked at anew."""
+    return vectors / "faults" / f"{catalogue.name}-{catalogue.version[:16]}.json"

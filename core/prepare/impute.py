@@ -195,6 +195,7 @@ def iterative_maps(vectors: Vectors, present: Vectors) -> Callable[[Modality, tu
 
 IMPUTERS: dict[str, Callable[[Mapping[Modality, int], int], Imputer] | None] = {
     "none": None,
+    "generator": None,  # the adversarial aligner's own, in the shared space: see core.align.adversarial
     "mean": lambda widths, items: Constant(widths, items, "mean"),
     "median": lambda widths, items: Constant(widths, items, "median"),
     "knn": Neighbours,
@@ -204,7 +205,7 @@ IMPUTERS: dict[str, Callable[[Mapping[Modality, int], int], Imputer] | None] = {
 
 
 def build_imputer(name: str, widths: Mapping[Modality, int], items: int) -> Imputer | None:
-    """An unfitted imputer, None for "none". Unknown names list the known."""
+    """An unfitted imputer, None where the standardised vectors stay as they are. Unknown names list the known."""
     if name not in IMPUTERS:
         raise UnknownNameError("imputer", name, IMPUTERS)
     make = IMPUTERS[name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +12,10 @@ from torch.nn import functional
 
 from core.align.losses import alignment_loss
 from core.config import RunSettings
-from core.domain import Encoded, Modality
+from core.domain import Aligned, Encoded, Modality
 from core.model import Model
+from core.prepare.impute import pooled_vectors
+from core.prepare.noise import drop_tokens
 from core.rank.multimodal import History, Multimodal
 from core.train.checkpoint import Checkpoint, Progress
 from core.train.curves import Curves
@@ -34,6 +36,7 @@ class Trainer:
         self.random = random.Random(settings.seed)
         self.row_of = {item: row for row, item in enumerate(data.trainable)}
         fit_spaces(model, data, settings.soften)
+        fit_imputer(model, data)
         self.parts = nn.ModuleDict({"model": model}).to(device)  # all that is trained
         self.memory = torch.zeros(len(data.trainable), settings.width)  # last seen vector of every trainable item
         self.histories = [[(self.row_of[i], r) for i, r in history if i in self.row_of] for history in data.histories]
@@ -120,6 +123,8 @@ class Trainer:
         item_media = [self.vary_item(self.data.items[self.data.trainable[row]], lent.get(row, ())) for row in seen]
         rows, right = self.index(seen), self.index(answers)
         shown, given = self.batch(item_media), self.batch(media)
+        if settings.drop_tokens:
+            shown, given = drop_tokens(shown, settings.drop_tokens), drop_tokens(given, settings.drop_tokens)
         aligned, asked = model.align(shown), model.align(given)
         items = self.memory.clone().index_copy(0, rows, model.fuse(aligned).vector.float())  # (N, D)
         self.memory[rows] = items[rows].detach()
@@ -127,20 +132,21 @@ class Trainer:
         loss = functional.cross_entropy(model.ranker.score_query(query, items), right)
         if settings.weight_align:
             apart = model.align_apart(shown, aligned), model.align_apart(given, asked)
-            loss = loss + settings.weight_align * self.alignment(*apart, rows, right)
+            loss = loss + settings.weight_align * self.alignment((apart[0], shown, rows), (apart[1], given, right))
         loss = loss + model.own_loss(shown, aligned) + model.own_loss(given, asked)
         if likes:
             loss = loss + self.user_loss(likes, items)
         return loss
 
-    def alignment(self, aligned: dict, asked: dict, rows: Tensor, answers: Tensor) -> Tensor:
-        """Of every two modalities of the same things, items and queries alike."""
+    def alignment(self, *sides: tuple[Mapping[Modality, Aligned], Mapping[Modality, Encoded], Tensor]) -> Tensor:
+        """Of every two modalities of the same things; a side (items, queries) is what they are aligned, what they were
+        before, and who they are. What was filled in aligns nothing."""
         near = alignment_loss(self.settings.align_loss)
         total, scale = torch.zeros((), device=self.device), self.model.ranker.scale
         names = self.model.modalities
         for left, right in ((a, b) for i, a in enumerate(names) for b in names[i + 1 :]):
-            for space, who in ((aligned, rows), (asked, answers)):
-                both = space[left].present & space[right].present
+            for space, seen, who in sides:
+                both = seen[left].observed & seen[right].observed
                 same = who[both][:, None] == who[both][None]
                 total = total + near(space[left].pooled[both], space[right].pooled[both], scale, same)
         return total
@@ -178,7 +184,8 @@ class Trainer:
 
     def batch(self, media: Sequence[Media]) -> dict[Modality, Encoded]:
         banks = self.data.banks.items()
-        return {m: bank.batch([thing.get(m, ()) for thing in media]).to(self.device) for m, bank in banks}
+        found = {m: bank.batch([thing.get(m, ()) for thing in media]).to(self.device) for m, bank in banks}
+        return self.model.complete(found)
 
     def index(self, rows: Sequence[int]) -> Tensor:
         return torch.tensor(rows, dtype=torch.long, device=self.device)
@@ -209,6 +216,14 @@ def fit_spaces(model: Model, data: TrainingData, soften: float) -> None:
         rows = torch.tensor(data.trained_media(modality), dtype=torch.long)
         space.fit(bank.pooled[rows].float(), soften)  # type: ignore[operator]
         bank.transform(space, space.kept)  # type: ignore[arg-type]
+
+
+def fit_imputer(model: Model, data: TrainingData) -> None:
+    """Fits what fills in missing modalities on the items that training may look at."""
+    if model.imputer is not None:
+        items = [data.items[row] for row in data.trainable]
+        banks = data.banks.items()
+        model.imputer.fit(*pooled_vectors({m: bank.batch([item.get(m, ()) for item in items]) for m, bank in banks}))
 
 
 def groups(model: Model, settings: RunSettings) -> list[dict]:

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save as to_bytes
 
 from core.align import ALIGNERS
+from core.catalog.clean import check_steps
 from core.config import RunSettings, wanted_device
 from core.domain import Catalogue
 from core.errors import UnknownNameError
@@ -28,6 +29,8 @@ from core.files import digest_bytes, write_atomic
 from core.fuse import FUSERS
 from core.model import Model, best_device
 from core.pipeline import load_run
+from core.prepare.faults import cleaned
+from core.prepare.impute import IMPUTERS
 from core.rank import RANKERS, reads
 from core.train.build import training_data, training_users
 from core.train.checkpoint import Checkpoint
@@ -71,6 +74,7 @@ def train_run(
     """
     begun, tell = time.monotonic(), on_step or (lambda label, fraction, figures: None)
     check_names(settings)
+    catalogue = cleaned(catalogue, settings.clean, vectors, lambda label, fraction: tell(label, 0.0, {}))
     split = split_by(settings.protocol, catalogue, 0)
     kept = checkpoints(out, catalogue, settings, split)
     if not resume:
@@ -131,12 +135,18 @@ def train_run(
     return RunRecord(run=out.name, epochs=len(curves) - 1, best_epoch=best, metrics=metrics, seconds=seconds)
 
 
+WORD = {"align": "aligner", "fuse": "fuser", "rank": "ranker", "impute": "imputer"}
+
+
 def check_names(settings: RunSettings) -> None:
     """Raises UnknownNameError before anything is encoded."""
-    for kind, known in (("align", ALIGNERS), ("fuse", FUSERS), ("rank", RANKERS)):
+    for kind, known in (
+        ("align", ALIGNERS), ("fuse", FUSERS), ("rank", RANKERS), ("impute", IMPUTERS),
+    ):  # fmt: skip
         name = getattr(settings, kind)
         if name not in known:
-            raise UnknownNameError({"align": "aligner", "fuse": "fuser", "rank": "ranker"}[kind], name, known)
+            raise UnknownNameError(WORD[kind], name, known)
+    check_steps(step for step in settings.clean.split(",") if step)
 
 
 def checkpoints(out: Path, catalogue: Catalogue, settings: RunSettings, split: Split) -> dict[str, Checkpoint]:
