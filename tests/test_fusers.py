@@ -145,6 +145,14 @@ def test_attention_is_returned_when_asked_for_and_reads_nothing_that_is_absent(n
 
 
 @torch.no_grad()
+def test_every_block_of_the_transformer_tells_what_it_read():
+    found = trained_fuser("transformer", SUBSETS[2])(aligned_kinds(SUBSETS[2]), attention=True)
+    assert len(found.layers) == 2
+    assert torch.equal(found.layers[-1], found.attention)
+    assert all(layer.shape[-2] == layer.shape[-1] for layer in found.layers)
+
+
+@torch.no_grad()
 def test_the_gates_of_self_attention_are_what_the_summary_attends_to():
     given = aligned_kinds(SUBSETS[2])
     found = trained_fuser("attention", SUBSETS[2])(given, attention=True)
