@@ -17,7 +17,7 @@ from core.errors import PhotoError
 
 SIDE = 8  # a hash has SIDE x SIDE bits
 SAME_WORDS = 0.80  # share of words two listings have in common, from which on they may be one
-SAME_PHOTO = 0.80  # likeness of photos, from which on they may be one; unrelated studio photos reach .7
+SAME_PHOTO = 0.85  # likeness of photos, from which on they may be one; things on the same ground reach .8
 WORDS_ALONE = 0.90  # the same where one of the two has no photo
 PHOTO_ALONE = 0.99  # the same where one of the two has no words: variants may share all but one bit
 BLOCK = 512
