@@ -32,6 +32,13 @@ page = st.navigation(
             url_path="errors",
             help="What the model gets wrong, where, and which modality misled it",
         ),
+        st.Page(
+            ROOT / "pages" / "models_page.py",
+            title="Models",
+            icon=":material/model_training:",
+            url_path="models",
+            help="Train runs, compare them on one board, put two side by side",
+        ),
     ],
     position="top",
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import re
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -43,9 +45,9 @@ def choices() -> Choices:
     from core.rank import RANKERS
 
     return Choices(
-        align={name: sentence(one) for name, one in ALIGNERS.items()},
-        fuse={name: sentence(one) for name, one in FUSERS.items()},
-        rank={name: sentence(one) for name, one in RANKERS.items()},
+        align={name: sentence(name, one) for name, one in ALIGNERS.items()},
+        fuse={name: sentence(name, one) for name, one in FUSERS.items()},
+        rank={name: sentence(name, one) for name, one in RANKERS.items()},
         protocol={name: TOLD.get(name, "") for name in PROTOCOLS},
         asks=frozenset(name for name, one in RANKERS.items() if "query" in cases_of(one)),
         users=frozenset(name for name, one in RANKERS.items() if "known user" in cases_of(one)),
@@ -57,10 +59,13 @@ def cases_of(ranker: Any) -> frozenset[str]:
     return ranker.cases
 
 
-def sentence(method: Any) -> str:
-    """The first sentence of a method's docstring."""
-    told = " ".join((inspect.getdoc(method) or "").split("\n\n")[0].split())
-    return told.split(". ")[0].rstrip(".") + "." if told else ""
+def sentence(name: str, method: Any) -> str:
+    """What a method is, in one sentence: of its file where that is about it alone, else of its own docstring."""
+    file = " ".join((sys.modules[method.__module__].__doc__ or "").split("\n\n")[0].split())
+    alone = re.match(rf"\w+ `{re.escape(name)}`: (.+)", file)
+    told = alone.group(1) if alone else " ".join((inspect.getdoc(method) or "").split("\n\n")[0].split())
+    first = re.split(r"(?<=\S)\.\s", told)[0].rstrip(".")
+    return f"{first[:1].upper()}{first[1:]}." if first else ""
 
 
 def misfits(settings: RunSettings, catalogue: Catalogue, known: Choices) -> tuple[str, ...]:
@@ -143,6 +148,6 @@ def arguments_of(settings: RunSettings, lists: Mapping[str, tuple[str, ...]]) ->
     standard, words = RunSettings(), []
     for one in fields(settings):
         value = ",".join(lists[one.name]) if one.name in lists else getattr(settings, one.name)
-        if one.name in ("catalogue", "rank") or value != getattr(standard, one.name):
+        if one.name in ("catalogue", "rank", *lists) or value != getattr(standard, one.name):
             words += [f"--{one.name.replace('_', '-')}", str(value)]
     return words
