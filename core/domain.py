@@ -132,7 +132,8 @@ class FeatureMatrix:
 class Catalogue:
     """Items, interactions and the folder their media live in. `version` is the sha256 of the tables and media list.
 
-    features: modalities that came as a matrix; it takes the place of encoding that modality of the items.
+    features: modalities that came as a matrix; it takes the place of encoding that modality of the items. gone: rows
+    that forgotten items had, where those are hidden and not removed; later rows moved up.
     """
 
     name: str
@@ -141,6 +142,7 @@ class Catalogue:
     items: tuple[Item, ...]
     interactions: tuple[Interaction, ...] = ()
     features: Mapping[Modality, FeatureMatrix] = field(default_factory=dict)
+    gone: tuple[int, ...] = ()
 
     def position(self) -> dict[str, int]:
         """item_id -> row; the row order of the item file is the index order everywhere."""

@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import load as from_bytes
 from torch import Tensor
 
+from core.catalog.forgotten import follow
 from core.catalog.photos import read_image
 from core.catalog.words import clean_text
 from core.config import RunSettings, wanted_device
@@ -54,7 +55,8 @@ class Pipeline:
         self.item_ids = tuple(item.item_id for item in catalogue.items)
         row_of = {item_id: row for row, item_id in enumerate(told["items"])} if self.at_home else {}
         self.known = torch.tensor([row_of.get(item_id, -1) for item_id in self.item_ids], device=device)
-        self.user_rows = {user: row for row, user in enumerate(told["users"])} if self.at_home else {}
+        people = {row.user_id for row in catalogue.interactions} if self.at_home else set()
+        self.user_rows = {user: row for row, user in enumerate(told["users"]) if user in people}
         self.histories: list[list[tuple[int, float | None]]] = []
         self._encoders: dict[Modality, Any] = {}
         self._loading = threading.Lock()
@@ -292,7 +294,8 @@ def load_run(
         rows = [(i, None if r < 0 else r) for i, r in zip(kept["item"].tolist(), kept["rating"].tolist(), strict=True)]
         ends = np.cumsum(kept["length"].numpy())
         lengths = kept["length"].tolist()
-        pipeline.histories = [rows[end - length : end] for end, length in zip(ends, lengths, strict=True)]
+        whole = [rows[end - length : end] for end, length in zip(ends, lengths, strict=True)]
+        pipeline.histories = [follow(history, catalogue.gone) for history in whole] if catalogue.gone else whole
     return pipeline
 
 

@@ -69,7 +69,9 @@ class Workspace:
     def catalogue(self, name: str) -> Catalogue:
         """The catalogue, read once in a process. Raises UnknownNameError."""
         if name == BUNDLED_CATALOGUE:
-            return self._remembered(name, "bundled", self._read_bundled)
+            hidden = self.home / "forgotten"
+            version = f"bundled {hidden.stat().st_mtime_ns}" if hidden.is_file() else "bundled"
+            return self._remembered(name, version, self._read_bundled)
         known = {info.name: info for info in self._imported()}
         if name not in known:
             raise UnknownNameError("catalogue", name, [BUNDLED_CATALOGUE, *known])
@@ -313,7 +315,14 @@ class Workspace:
     def _read_bundled(self) -> Catalogue:
         from core.catalog.folder import read_folder
 
-        return read_folder(self.sample / BUNDLED_CATALOGUE, BUNDLED_CATALOGUE, on_step=None)[0]
+        whole = read_folder(self.sample / BUNDLED_CATALOGUE, BUNDLED_CATALOGUE, on_step=None)[0]
+        if not (self.home / "forgotten").is_file():
+            return whole
+        from core.catalog.forgotten import remaining, tombstone
+        from core.store.labels import list_forgotten
+
+        gone = {one.digest for one in list_forgotten(self.store)}
+        return remaining(whole, lambda kind, ident: self.user_key(tombstone(whole.name, kind, ident)) in gone)
 
     def _read_imported(self, name: str) -> Catalogue:
         from core.store.catalogues import load_catalogue

@@ -1,4 +1,4 @@
-"""Commands about cases and the people who look at them: cases, report."""
+"""Commands about cases and the people who look at them: cases, report, forget."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.commands import Answer, Reply, add, count, run_options, workspace_of
+from core.commands import DONE, REFUSED, Answer, Reply, add, count, run_options, workspace_of
 from core.errors import AddressError, UnknownNameError
 from core.jobs.bar import Bar
 
@@ -43,6 +43,15 @@ def register(commands: Any) -> None:
     what.add_argument("--slice", dest="slice_id", metavar="ID", help="one slice, by the id in its link")
     what.add_argument("--query", metavar="ID", help="one saved question, by the id in its link")
     one.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the page is written")
+
+    one = add(
+        commands, "forget", forget, "remove a user or an item everywhere in the workspace",
+        "forget --catalogue studio --user u001",
+    )  # fmt: skip
+    one.add_argument("--catalogue", required=True, metavar="NAME")
+    who = one.add_mutually_exclusive_group(required=True)
+    who.add_argument("--user", help="by the id of the catalogue's own table")
+    who.add_argument("--item", metavar="ID")
 
 
 def case_set(options: argparse.Namespace) -> CaseSet:
@@ -165,3 +174,21 @@ def _page(workspace: Workspace, options: argparse.Namespace) -> tuple[bytes, int
         found = page.slice_page(workspace, book, conditions, name=name, metric="mrr")
         return found, int(book.members(conditions).sum())
     return page.run_page(workspace, options.run_name, book), len(book.cases)
+
+
+def forget(options: argparse.Namespace) -> Reply:
+    """Exit status 1 where something still holds a trace."""
+    from core.privacy import forget
+
+    done = forget(workspace_of(options), options.catalogue, user=options.user, item=options.item)
+    answer = {
+        "catalogue": done.catalogue, "rows": done.rows, "files": done.files, "vectors": done.vectors,
+        "runs_affected": list(done.runs), "left": list(done.left),
+    }  # fmt: skip
+    lines = [
+        f"{done.rows:,} rows and {done.vectors:,} vectors removed, {done.files:,} files removed or rewritten",
+        *([f"trained on it, and marked so: {', '.join(done.runs)}"] if done.runs else []),
+        *(f"STILL THERE: {place}" for place in done.left),
+        "searched the whole workspace: nothing is left" if not done.left else "remove these by hand, then run it again",
+    ]
+    return Reply(answer=answer, lines=lines, status=REFUSED if done.left else DONE)

@@ -101,6 +101,27 @@ class VectorStore:
             index.executemany("INSERT INTO states VALUES (?, ?, ?, ?, ?)", rows)
             index.execute("COMMIT")
 
+    def drop(self, keys: Iterable[str]) -> int:
+        """Forgets states: their bytes are overwritten with zeros, their keys leave the index; how many there were."""
+        dropped = 0
+        with self.index() as index:
+            index.execute("PRAGMA secure_delete=ON")
+            index.execute("BEGIN IMMEDIATE")
+            with open(self.data, "r+b") as file:
+                for key in keys:
+                    row = index.execute("SELECT start, tokens, width FROM states WHERE key = ?", (key,)).fetchone()
+                    if row is not None:
+                        file.seek(row[0])
+                        file.write(bytes((row[1] + 1) * row[2] * 2))
+                        index.execute("DELETE FROM states WHERE key = ?", (key,))
+                        dropped += 1
+                file.flush()
+                os.fsync(file.fileno())
+            index.execute("COMMIT")
+            if dropped:
+                index.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return dropped
+
 
 def encode_cached(
     store: VectorStore,

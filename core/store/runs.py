@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -53,3 +54,17 @@ def load_query(store: Store, ident: str) -> SavedQuery | None:
             return None
         parts = tuple(SavedPart(**part) for part in row.parts)
         return SavedQuery(id=row.id, run=row.run, user=row.user_id, parts=parts)
+
+
+def forget_queries(session: Session, user: str | None, texts: Collection[str]) -> tuple[int, list[str]]:
+    """Remove the questions of a user and those that hold one of these texts; how many, and files that none else has."""
+    gone: list[QueryRow] = []
+    kept: list[QueryRow] = []
+    for row in session.scalars(select(QueryRow)):
+        theirs = (user is not None and row.user_id == user) or any(part.get("text") in texts for part in row.parts)
+        (gone if theirs else kept).append(row)
+    files = {part["file"] for row in gone for part in row.parts if part.get("file")}
+    files -= {part["file"] for row in kept for part in row.parts if part.get("file")}
+    for row in gone:
+        session.delete(row)
+    return len(gone), sorted(files)
