@@ -57,6 +57,18 @@ def test_the_content_of_a_missing_modality_changes_no_bit(name, modalities):
     assert torch.equal(fuser(given).gates, fuser(noisy).gates)
 
 
+@every_fuser
+@torch.no_grad()
+def test_a_run_in_which_a_modality_is_missing_is_a_run_that_does_not_know_it(name):
+    wide = trained_fuser(name, SUBSETS[2])
+    narrow = build_fuser(name, SUBSETS[1], D).eval()
+    narrow.load_state_dict({key: wide.state_dict()[key] for key in narrow.state_dict()})
+    given = aligned_kinds(SUBSETS[2])
+    silent = ~given[SUBSETS[2][-1]].present
+    assert torch.allclose(wide(given).vector[silent], narrow(given).vector[silent], atol=1e-5)
+    assert torch.allclose(wide(given).gates[silent][:, :2], narrow(given).gates[silent], atol=1e-5)
+
+
 @every_subset
 @every_fuser
 @torch.no_grad()
