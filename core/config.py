@@ -38,7 +38,7 @@ class RunSettings:
     Of rankers that learn from interactions: own_width of the vectors of users and items; layers of a graph or a
     Transformer; loss: bpr, softmax or auto (what the ranker is known for); negatives a softmax draws, and its heat
     (temperature); penalty on squared lengths; user_batch likes a step at user_rate; item_share: how much the frozen
-    item-item graph of item_neighbours adds to `graph`.
+    item-item graph adds to `graph`, as a part of what the users' graph says.
     """
 
     catalogue: str = "studio"
@@ -71,11 +71,10 @@ class RunSettings:
     layers: int = 2
     loss: str = "auto"
     negatives: int = 1024
-    heat: float = 0.15
+    heat: float = 0.2
     penalty: float = 1e-4
     user_batch: int = 2048
     item_share: float = 0.0
-    item_neighbours: int = 10
     threads: int = 2
 
     def __post_init__(self) -> None:
@@ -85,7 +84,6 @@ class RunSettings:
             ("threads", 1, 256),
             ("tune_folds", 0, 100), ("own_width", 1, 4096), ("layers", 0, 12), ("negatives", 1, 1 << 20),
             ("heat", 1e-3, 10), ("penalty", 0, 10), ("user_batch", 1, 1 << 20), ("item_share", 0, 10),
-            ("item_neighbours", 1, 1000),
         ):  # fmt: skip
             value = getattr(self, name)
             if not low <= value <= high:

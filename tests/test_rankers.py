@@ -15,8 +15,10 @@ from core.errors import InputError
 from core.explain.shapley import shapley
 from core.pipeline import load_run
 from core.rank.baselines import Popularity
+from core.rank.dot import DotProduct
 from core.rank.factors import Factors, FactorsLearner
-from core.rank.graph import Graph, GraphLearner, likes_graph, nearest_graph
+from core.rank.graph import Graph, GraphLearner, likes_graph
+from core.rank.likeness import spread_likes, strength
 from core.rank.likes import Likes
 from core.rank.multimodal import History
 from core.rank.neighbours import Neighbours
@@ -131,7 +133,7 @@ def test_a_softmax_over_all_items_is_the_cross_entropy_of_cosines():
     unit = torch.nn.functional.normalize
     cosine = unit(tables.users[user], dim=1) @ unit(tables.items, dim=1).T / 0.2
     expected = torch.nn.functional.cross_entropy(cosine, item)
-    assert softmax_loss(tables, user, item, torch.arange(15), 0.2).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert softmax_loss(tables.at(0.2), user, item, torch.arange(15)).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_the_same_seed_gives_the_same_weights_and_a_break_changes_nothing(tmp_path):
@@ -141,7 +143,7 @@ def test_the_same_seed_gives_the_same_weights_and_a_break_changes_nothing(tmp_pa
     settings = RunSettings(epochs=4, patience=9, user_rate=0.01, user_batch=128)
     straight = FactorsLearner(train, 4)
     start = {name: value.clone() for name, value in straight.state_dict().items()}
-    TableTrainer(straight, train, held, settings).fit(stop_after=4)
+    TableTrainer(straight, train, held, settings, "bpr").fit(stop_after=4)
     kept = Checkpoint(path=tmp_path / "a" / "b" / "c.safetensors", belongs={})
     broken = FactorsLearner(train, 4)
     broken.load_state_dict(start)
@@ -151,9 +153,9 @@ def test_the_same_seed_gives_the_same_weights_and_a_break_changes_nothing(tmp_pa
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        TableTrainer(broken, train, held, settings).fit(cut, stop_after=4, checkpoint=kept)
+        TableTrainer(broken, train, held, settings, "bpr").fit(cut, stop_after=4, checkpoint=kept)
     resumed = FactorsLearner(train, 4)
-    TableTrainer(resumed, train, held, settings).fit(stop_after=4, checkpoint=kept)
+    TableTrainer(resumed, train, held, settings, "bpr").fit(stop_after=4, checkpoint=kept)
     assert all(torch.equal(a, b) for a, b in zip(straight.parameters(), resumed.parameters(), strict=True))
 
 
@@ -182,21 +184,40 @@ def test_the_gradient_through_the_graph_is_that_of_the_dense_product():
     assert torch.allclose(learner.own.weight.grad, own.grad, atol=1e-6)
 
 
-def test_an_item_is_tied_to_what_looks_alike_and_one_without_features_to_nothing():
-    looks = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9], [0.0, 0.0]])
-    ties = nearest_graph([looks], 1).to_dense()
-    assert (ties > 0).nonzero().tolist() == [[0, 1], [1, 0], [2, 3], [3, 2]]
-    assert ties[0, 1] == pytest.approx(1.0)  # both have one tie: 1 / sqrt(1 * 1)
+def test_likes_spread_over_the_ties_of_items_that_look_alike():
+    looks = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0], [0.0, 0.0]])
+    own = strength(looks, looks)
+    assert own.tolist() == pytest.approx([1 + 0.36, 1 + 0.36 + 0.64, 1 + 0.64, 1])
+    found = spread_likes(torch.tensor([[1.0, 1.0]]), torch.tensor([[0, 3]]), looks, looks, own, own)
+    assert found.tolist()[0] == pytest.approx([0, 0.36 / math.sqrt(1.36 * 2.0) / math.sqrt(2), 0, 0])
 
 
-def test_ties_add_their_share_to_the_items_alone():
-    ties = nearest_graph([torch.eye(2).repeat(2, 1)], 1)
+def tied(share: float = 0.5) -> tuple[Graph, torch.Tensor]:
     torch.manual_seed(0)
-    plain, tied = GraphLearner(likes(), 4, 2), GraphLearner(likes(), 4, 2, ties, 0.5)
-    tied.load_state_dict(plain.state_dict())
-    added = tied.tables().items - plain.tables().items
-    assert torch.allclose(added, 0.5 * ties.to_dense() @ plain.own.weight[3:], atol=1e-6)
-    assert torch.equal(tied.tables().users, plain.tables().users)
+    features = [torch.randn(4, 3), torch.randn(4, 5)]
+    ranker = Graph(8, 3, 4)
+    GraphLearner(likes(), 4, 2, heat=0.2).settle(ranker)
+    ranker.tie(features, likes(), share)
+    return ranker, torch.cat(features, 1)
+
+
+def test_without_its_features_an_item_keeps_what_the_users_graph_says():
+    ranker, features = tied()
+    history = History.of([ROWS[0]], [0])
+    plain = DotProduct.score_users(ranker, history, features, FOUR)
+    off = ranker.score_users(history, torch.zeros_like(features), FOUR, features)
+    assert torch.allclose(off, plain)
+    assert (ranker.score_users(history, features, FOUR) - plain).abs().max() > 0.01
+
+
+def test_a_new_item_of_the_tied_graph_stands_where_its_likeness_stands():
+    ranker, features = tied()
+    assert "new item" in ranker.cases and "new item" not in Graph(0, 3, 4).cases
+    twin = torch.cat([features, features[2:3]])
+    offers = ranker.stand_in(twin[4:], features, ranker.offers, nearest=1)
+    assert torch.allclose(offers[0], ranker.offers[2], atol=1e-5)
+    scores = ranker.score_users(History.of([ROWS[0]], [0]), twin, torch.tensor([0, 1, 2, 3, -1]))
+    assert scores.isfinite().all()
 
 
 def test_a_new_user_of_the_graph_stands_where_an_equal_known_one_stands():

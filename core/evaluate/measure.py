@@ -23,7 +23,7 @@ from core.evaluate.metrics import (
     target_ranks,
     top_items,
 )
-from core.evaluate.splits import ASKED, COLD, TEST, TRAIN, VALIDATION, Split
+from core.evaluate.splits import ASKED, COLD, TEST, TRAIN, VALIDATION, Split, stars
 from core.evaluate.truth import planted_truth, true_utility
 from core.evaluate.vectors import Measured
 from core.features import Features, Media
@@ -128,10 +128,10 @@ def next_item(pipeline: Pipeline, catalogue: Catalogue, split: Split, part: str 
     held: dict[str, set[int]] = defaultdict(set)
     met: dict[str, set[int]] = defaultdict(set)
     counts = np.zeros(len(catalogue.items))
-    for row, one in zip(catalogue.interactions, split.labels, strict=True):
+    for row, one, rating in zip(catalogue.interactions, split.labels, stars(catalogue), strict=True):
         item = position[row.item_id]
         counts[item] += one == TRAIN
-        if one == label and (row.rating is None or row.rating >= LIKED) and row.item_id in trained:
+        if one == label and (rating is None or rating >= LIKED) and row.item_id in trained:
             held[row.user_id].add(item)
         elif one and one != label:
             met[row.user_id].add(item)

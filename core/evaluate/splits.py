@@ -84,6 +84,14 @@ def positive_rows(catalogue: Catalogue, threshold: float | None = None) -> Rows:
     return np.asarray([rating is not None and rating >= threshold for rating in ratings], dtype=bool)
 
 
+def stars(catalogue: Catalogue) -> tuple[float | None, ...]:
+    """(R,) ratings as histories tell them: on a scale of 0 and 1 a 1 says no more than "liked", as an unrated row does,
+    and is None."""
+    ratings = tuple(row.rating for row in catalogue.interactions)
+    binary = {rating for rating in ratings if rating is not None} <= {0.0, 1.0}
+    return tuple(None if binary and rating == 1 else rating for rating in ratings)
+
+
 def rated_rows(catalogue: Catalogue) -> Rows:
     """(R,) True where the interaction has a rating."""
     return np.asarray([row.rating is not None for row in catalogue.interactions], dtype=bool)

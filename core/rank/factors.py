@@ -23,22 +23,32 @@ class Tables:
         """(B, N) scores of all items for user rows (B,)."""
         return self.users[users] @ self.items.T + self.bias
 
+    def at(self, heat: float | None) -> Tables:
+        """Tables whose score is the cosine / heat; these ones where heat is None."""
+        if heat is None:
+            return self
+        users, items = (nn.functional.normalize(one, dim=1) for one in (self.users, self.items))
+        return Tables(users=users / heat, items=items, bias=self.bias)
+
 
 class FactorsLearner(nn.Module):
-    """What is trained: a vector a user, a vector and a bias an item."""
+    """What is trained: a vector a user, a vector and a bias an item. heat: scores are cosine / heat + bias."""
 
-    def __init__(self, likes: Likes, width: int) -> None:
+    def __init__(self, likes: Likes, width: int, heat: float | None = None) -> None:
         super().__init__()
+        self.heat = heat
         self.users, self.items = nn.Embedding(likes.users, width), nn.Embedding(likes.items, width)
         self.bias = nn.Parameter(torch.zeros(likes.items))
         nn.init.normal_(self.users.weight, std=0.1 / width**0.5)
         nn.init.normal_(self.items.weight, std=0.1 / width**0.5)
 
     def tables(self) -> Tables:
-        return Tables(users=self.users.weight, items=self.items.weight, bias=self.bias)
+        return Tables(users=self.users.weight, items=self.items.weight, bias=self.bias).at(self.heat)
 
+    @torch.no_grad()
     def settle(self, ranker: Factors) -> None:
-        ranker.settle(self.users.weight, self.items.weight, self.bias)
+        tables = self.tables()
+        ranker.settle(tables.users, tables.items, tables.bias)
 
     def size(self, user: Tensor, *items: Tensor) -> Tensor:
         """Squared lengths of the vectors that a batch moves, a mean over its rows: what the penalty is on."""

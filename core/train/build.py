@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from core.domain import Catalogue
-from core.evaluate.splits import TRAIN, VALIDATION, Split
+from core.evaluate.splits import TRAIN, VALIDATION, Split, stars
 from core.features import Features, Media
 from core.train.data import Ask, Cases, TrainingData
 
@@ -77,13 +77,14 @@ def spare(media: Media) -> tuple[int, ...]:
 def training_users(
     catalogue: Catalogue, split: Split, apart: Iterable[str] = ()
 ) -> dict[str, tuple[tuple[int, float | None], ...]]:
-    """user_id -> (item row, rating) of their training rows, in the order of first appearance."""
+    """user_id -> (item row, rating) of their training rows: users by first appearance, rows by time if known."""
     position, apart = catalogue.position(), set(apart)
-    users: dict[str, list[tuple[int, float | None]]] = defaultdict(list)
-    for row, label in zip(catalogue.interactions, split.labels, strict=True):
+    users: dict[str, list[tuple[int, int, float | None]]] = defaultdict(list)
+    for row, label, rating in zip(catalogue.interactions, split.labels, stars(catalogue), strict=True):
         if label == TRAIN and row.item_id not in apart:
-            users[row.user_id].append((position[row.item_id], row.rating))
-    return {user: tuple(history) for user, history in users.items()}
+            users[row.user_id].append((row.timestamp or 0, position[row.item_id], rating))
+    ordered = {user: sorted(history, key=lambda row: row[0]) for user, history in users.items()}
+    return {user: tuple((item, rating) for _, item, rating in history) for user, history in ordered.items()}
 
 
 def held_users(
@@ -92,8 +93,8 @@ def held_users(
     """Per training user with held-out rows of this label: their row, and the held-out liked items among `among`."""
     position, row_of = catalogue.position(), {user: row for row, user in enumerate(users)}
     held: dict[int, set[int]] = defaultdict(set)
-    for row, found in zip(catalogue.interactions, split.labels, strict=True):
-        liked = row.rating is None or row.rating >= 3.5
+    for row, found, rating in zip(catalogue.interactions, split.labels, stars(catalogue), strict=True):
+        liked = rating is None or rating >= 3.5
         if found == label and liked and row.user_id in row_of and position[row.item_id] in among:
             held[row_of[row.user_id]].add(position[row.item_id])
     return tuple((user, frozenset(items)) for user, items in sorted(held.items()))

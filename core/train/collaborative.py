@@ -41,15 +41,15 @@ def bpr_loss(tables: Tables, user: Tensor, item: Tensor, other: Tensor) -> Tenso
     return -functional.logsigmoid(margin).mean()
 
 
-def softmax_loss(tables: Tables, user: Tensor, item: Tensor, others: Tensor, heat: float) -> Tensor:
-    """-log share of the liked item among it and `others` (S,), by cosine / heat.
+def softmax_loss(tables: Tables, user: Tensor, item: Tensor, others: Tensor) -> Tensor:
+    """-log share of the liked item among it and `others` (S,), drawn from all items.
 
     Source: Wu et al. 2022, "On the effectiveness of sampled softmax loss for item recommendation".
     """
-    users = functional.normalize(tables.users[user], dim=1) / heat
-    items = functional.normalize(tables.items, dim=1)
-    against = (users @ items[others].T).masked_fill(item[:, None] == others, -torch.inf)  # (B, S)
-    own = (users * items[item]).sum(1, keepdim=True)
+    users = tables.users[user]
+    against = users @ tables.items[others].T + tables.bias[others]  # (B, S)
+    against = against.masked_fill(item[:, None] == others, -torch.inf)
+    own = ((users * tables.items[item]).sum(1) + tables.bias[item])[:, None]
     return (torch.logsumexp(torch.cat([own, against], 1), 1) - own[:, 0]).mean()
 
 
@@ -71,10 +71,9 @@ def held_metrics(
 class TableTrainer:
     """Fits a learner on likes, whole tables at a time. Same seed, machine, versions and threads: same weights."""
 
-    def __init__(self, learner: Learner, likes: Likes, held: Likes, settings: RunSettings, loss: str = "bpr") -> None:
-        """held: likes that the best epoch is chosen by. loss: what `auto` in the settings means for this learner."""
-        self.learner, self.likes, self.held, self.settings = learner, likes, held, settings
-        self.loss = loss if settings.loss == "auto" else settings.loss
+    def __init__(self, learner: Learner, likes: Likes, held: Likes, settings: RunSettings, loss: str) -> None:
+        """held: likes that the best epoch is chosen by. loss: bpr or softmax."""
+        self.learner, self.likes, self.held, self.settings, self.loss = learner, likes, held, settings, loss
         self.draws = random.Random(settings.seed)
         self.generator = torch.Generator(likes.user.device)
         everyone = torch.nonzero(held.user_counts)[:, 0]
@@ -140,7 +139,7 @@ class TableTrainer:
             other = self.likes.strangers(user, self.generator)
             return bpr_loss(tables, user, item, other) + settings.penalty / 2 * self.learner.size(user, item, other)
         everything = torch.randperm(self.likes.items, generator=self.generator, device=user.device)
-        loss = softmax_loss(tables, user, item, everything[: settings.negatives], settings.heat)
+        loss = softmax_loss(tables, user, item, everything[: settings.negatives])
         return loss + settings.penalty / 2 * self.learner.size(user, item)
 
     @torch.no_grad()

@@ -11,7 +11,7 @@ from core.config import RunSettings
 from core.model import Model
 from core.rank.baselines import Popularity
 from core.rank.factors import Factors, FactorsLearner
-from core.rank.graph import Graph, GraphLearner, nearest_graph
+from core.rank.graph import Graph, GraphLearner
 from core.rank.likes import Likes
 from core.rank.neighbours import Neighbours
 from core.rank.vbpr import Vbpr, VbprLearner
@@ -42,9 +42,12 @@ class InteractionTrainer:
         ranker = self.model.ranker
         if isinstance(ranker, LEARNERS):
             torch.manual_seed(self.settings.seed)
+            loss = loss_of(self.settings)
             learner = build_learner(ranker, likes, self.settings, self.features).to(self.device)
-            best, curves = TableTrainer(learner, likes, held, self.settings, loss_of(ranker)).fit(on_step, **rest)
+            best, curves = TableTrainer(learner, likes, held, self.settings, loss).fit(on_step, **rest)
             learner.settle(ranker)
+            if isinstance(ranker, Graph) and self.features and self.settings.item_share:
+                ranker.tie(self.features, likes, self.settings.item_share)
             return best, curves
         ranker.settle(met_rows(self.data) if isinstance(ranker, Popularity) else likes)
         return 0, [{"epoch": 0.0}]
@@ -52,16 +55,17 @@ class InteractionTrainer:
 
 def build_learner(ranker: object, likes: Likes, settings: RunSettings, features: list[Tensor]) -> Any:
     """An untrained learner; features: a modality (N, E) each, standardised, zeros where absent."""
+    heat = settings.heat if loss_of(settings) == "softmax" else None
     if isinstance(ranker, Factors):
-        return FactorsLearner(likes, settings.own_width)
+        return FactorsLearner(likes, settings.own_width, heat)
     if isinstance(ranker, Vbpr):
         return VbprLearner(likes, settings.own_width, torch.cat(features, 1))
-    ties = nearest_graph(features, settings.item_neighbours) if settings.item_share else None
-    return GraphLearner(likes, settings.own_width, settings.layers, ties, settings.item_share)
+    return GraphLearner(likes, settings.own_width, settings.layers, heat)
 
 
-def loss_of(ranker: object) -> str:
-    return "softmax" if isinstance(ranker, Graph) else "bpr"
+def loss_of(settings: RunSettings) -> str:
+    """The loss by its name; `auto` is what a ranker is known to do best with. `vbpr` stays a plain sum under any."""
+    return settings.loss if settings.loss != "auto" else "softmax" if settings.rank == "graph" else "bpr"
 
 
 @torch.no_grad()
