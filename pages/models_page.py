@@ -226,16 +226,28 @@ def draw_board(board: models.Board) -> None:
 
 def draw_verdicts(board: models.Board) -> None:
     """The paired tests in words, the surest first."""
+    draw_unmeasured([run for place in board.places if place.low is None for run in place.runs])
     tested = sorted((place for place in board.places if place.against), key=lambda place: (place.p, place.name))
     if not tested:
-        missing = [place.name for place in board.places if place.low is None]
-        if missing:
-            st.caption(f"{literal(parts.listed(missing))}: kept no values per user, so no interval and no test.")
         return
     st.markdown(f"Against **{literal(board.reference)}** on the same {units_of(board)}:")
     st.markdown("  \n".join(verdict(place) for place in tested[:SHOWN_VERDICTS]))
     if len(tested) > SHOWN_VERDICTS:
         st.caption(f"The {SHOWN_VERDICTS} surest of {len(tested)} comparisons; the table has all of them.")
+
+
+def draw_unmeasured(runs: list[str]) -> None:
+    """Runs that came without the values of every user: told so, with the button that makes them."""
+    for run in runs[:3]:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(f"{literal(run)} came with means alone: no interval, no test.", width="content")
+            if st.button("Measure it", key=f"models_measure_{run}", type="tertiary", icon=":material/straighten:"):
+                try:
+                    models.measure(run)
+                except FusescopeError as refused:
+                    parts.refusal(refused, title="It cannot be measured now")
+                else:
+                    st.toast(f"{run} is being measured; see the queue under Train", icon=":material/straighten:")
 
 
 def verdict(place: models.Place) -> str:

@@ -278,6 +278,18 @@ def test_a_run_of_the_board_can_be_asked(trained, monkeypatch):
     assert not at.exception and at.selectbox(key=visit.RUN).value == "tiny-b"
 
 
+def test_a_run_that_came_without_values_can_be_measured_by_a_button(trained, monkeypatch, commands):
+    from dataclasses import replace
+
+    monkeypatch.setattr(services, "workspace", lambda: trained)
+    known = [replace(one, measured={}) if one.run == "tiny-a" else one for one in models.entries()]
+    monkeypatch.setattr(models, "entries", lambda: tuple(known))
+    at = open_page(monkeypatch, trained, choice.LEADERBOARD)
+    assert "tiny-a came with means alone" in said(at)
+    at.button(key="models_measure_tiny-a").click().run()
+    assert not at.exception and commands[0][3] == "evaluate" and commands[0][-3:] == ["--run", "tiny-a", "--keep"]
+
+
 # ---- Side by side
 
 

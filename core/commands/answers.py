@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from core.commands import Reply, add, count, query_of, query_options, run_options, workspace_of
@@ -21,6 +22,9 @@ def register(commands: Any) -> None:
     one.add_argument("--split", choices=("validation", "test"), default="test")
     one.add_argument("--query", choices=("review", "photo", "review+photo"), default="review+photo")
     one.add_argument("--products", choices=("all", "warm", "cold"), default="all")
+    one.add_argument("--out", type=Path, metavar="FILE", help="write every case, query and user, as Parquet")
+    one.add_argument("--keep", action="store_true", help="keep all values for the leaderboard (runs that lack them)")
+    one.add_argument("--job", type=int, help=argparse.SUPPRESS)
 
     one = add(
         commands, "recommend", recommend, "ranked items for words and photos",
@@ -33,13 +37,21 @@ def register(commands: Any) -> None:
 
 def evaluate(options: argparse.Namespace) -> Reply:
     from core.evaluate.run import evaluate_run
+    from core.jobs.work import working
 
-    bar = Bar(sys.stderr)
+    workspace, bar = workspace_of(options), Bar(sys.stderr)
+    given = {
+        "catalogue": options.catalogue, "protocol": options.protocol, "split": options.split, "query": options.query,
+        "products": options.products, "out": options.out, "keep": options.keep,
+    }  # fmt: skip
     try:
-        answer = evaluate_run(
-            workspace_of(options), options.run_name, catalogue=options.catalogue, protocol=options.protocol,
-            split=options.split, query=options.query, products=options.products,
-        )  # fmt: skip
+        if options.job is None:
+            answer = evaluate_run(
+                workspace, options.run_name, **given, on_step=lambda label, done: bar.show(label, done, None)
+            )  # fmt: skip
+        else:
+            with working(workspace, "evaluate", options.run_name, job=options.job, show=bar.show) as work:
+                answer = evaluate_run(workspace, options.run_name, **given, on_step=work.step)
     finally:
         bar.close()
     told = {

@@ -21,7 +21,7 @@ from core.store.values import JobInfo
 if TYPE_CHECKING:
     from core.workspace import Workspace
 
-KINDS = ("import", "train", "map", "cases", "clean")
+KINDS = ("import", "train", "map", "cases", "clean", "evaluate")
 PROJECT = Path(__file__).resolve().parents[2]
 ONE_AT_A_TIME = ("train",)  # of these kinds one job works, the others wait their turn, first come first served
 MOST_TAKE_UPS = 2  # in a row without a person asking, so that work which always dies is not begun for ever

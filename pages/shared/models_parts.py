@@ -79,10 +79,11 @@ def job_line(
     word, icon, color = STATE[job.state]
     with st.container(border=True, gap="xsmall"):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.markdown(f"**{literal(shorten(job.target, 44))}**", width="content")
+            what = "" if job.kind == "train" else " :gray[is measured]"
+            st.markdown(f"**{literal(shorten(job.target, 44))}**{what}", width="content")
             with st.container(horizontal=True, width="content", gap="xsmall", vertical_alignment="center"):
                 st.badge(word, icon=icon, color=color)  # type: ignore[arg-type]
-                if not watched:
+                if not watched and job.kind == "train":
                     st.button(
                         "Curves", key=f"models_watch_{job.id}", type="tertiary", icon=":material/show_chart:",
                         on_click=watch, args=(job.target,),

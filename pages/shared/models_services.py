@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from core.jobs.training import Choices
 
 SHOWN_JOBS = 6
+SHOWN_KINDS = ("train", "evaluate")
 COMPARED = 10  # products of each list
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """One line of the queue. before: how many work or wait ahead of it, 0 where it is its turn."""
+    """One line of the queue: a training, or a run that is measured. before: how many trainings work or wait ahead."""
 
     job: JobInfo
     before: int
@@ -85,21 +86,22 @@ def start(settings: RunSettings, grid: Mapping[str, tuple[str, ...]] | None) -> 
 
 
 def queue() -> tuple[Training, ...]:
-    """Trainings that work or wait, in their order, then the newest that ended. Takes up what died without a word."""
+    """What works or waits, in its order, then the newest that ended. Takes up trainings that died without a word."""
     from core.jobs.queue import jobs, take_up
 
     workspace = services.workspace()
     if not workspace.has_database:
         return ()
     take_up(workspace)
-    found = [job for job in jobs(workspace) if job.kind == "train"]
+    found = [job for job in jobs(workspace) if job.kind in SHOWN_KINDS]
     active = sorted((job for job in found if job.active), key=lambda job: job.id)
-    again = {job.target for job in active}
-    ended: dict[str, JobInfo] = {}
+    again = {(job.kind, job.target) for job in active}
+    ended: dict[tuple[str, str], JobInfo] = {}
     for job in found:
-        if not job.active and job.target not in again:
-            ended.setdefault(job.target, job)
-    lines = [Training(job=job, before=place) for place, job in enumerate(active)]
+        if not job.active and (job.kind, job.target) not in again:
+            ended.setdefault((job.kind, job.target), job)
+    order = [job.id for job in active if job.kind == "train"]
+    lines = [Training(job=job, before=order.index(job.id) if job.id in order else 0) for job in active]
     return (*lines, *(Training(job=job, before=0) for job in [*ended.values()][:SHOWN_JOBS]))
 
 
@@ -206,6 +208,13 @@ def _row(place: Place, shown: Board) -> dict[str, object]:
         "difference_high": against.get("high"), "p_holm": place.p, "differ": place.differ, **lists,
         "catalogue": shown.catalogue, "protocol": shown.protocol, "split": shown.fingerprint.sha,
     }  # fmt: skip
+
+
+def measure(run: str) -> JobInfo:
+    """Keeps the values of a run that came without them, as a job. Raises JobError, StoreError."""
+    from core.jobs.queue import start as begin
+
+    return begin(services.workspace(), "evaluate", run, ["--run", run, "--keep"])
 
 
 def as_csv(rows: Sequence[Mapping[str, object]]) -> bytes:
