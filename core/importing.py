@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from core.catalog.names import shown_name
 from core.domain import Catalogue, FeatureMatrix, Modality, Notice
 from core.errors import PhotoError
 from core.files import digest_bytes, write_atomic
@@ -21,7 +24,7 @@ from core.store.values import RunInfo, count_media
 
 if TYPE_CHECKING:
     from core.catalog.arrays import Matrix
-    from core.catalog.reading import Reading
+    from core.catalog.reading import Ask, Reading
     from core.catalog.report import ImportReport
     from core.catalog.tables import Problem
     from core.workspace import Workspace
@@ -75,14 +78,15 @@ def import_source(
     tell = on_step or (lambda label, fraction: None)
     rejects = rejects_file(workspace, name)
     ask = Ask(uploaded=uploaded, step=_part(tell, 0.0, READ))
-    try:
-        reading = read_source(source, name, layout, features=features, ask=ask)
-    except RowsRefusedError as error:
-        write_rejects(rejects, error.problems)
-        raise
-    report = reading.report
-    catalogue, lost = _kept(workspace, reading, _part(tell, READ, KEPT))
-    report.refused = (*report.refused, *lost)
+    with _unpacked(workspace, source, ask, layout in ("auto", "folder")) as (folder, told):
+        try:
+            reading = read_source(folder, name, layout, features=features, ask=ask)
+        except RowsRefusedError as error:
+            write_rejects(rejects, error.problems)
+            raise
+        report = reading.report
+        catalogue, lost = _kept(workspace, reading, _part(tell, READ, KEPT))
+    report.note((*told, *lost))
     report.cleaned |= _left_out(reading.catalogue)
     encoded = _encoded(workspace, catalogue, _part(tell, KEPT, ENCODED))
     listed = report.write_rejects(rejects) if report.refused else None
@@ -94,6 +98,23 @@ def import_source(
         notices=report.notices, cleaned=dict(report.cleaned), rejects_file=listed, run=run, encoded=encoded,
         changed=changed,
     )  # fmt: skip
+
+
+@contextmanager
+def _unpacked(workspace: Workspace, source: Path, ask: Ask, photos: bool) -> Iterator[tuple[Path, tuple[Problem, ...]]]:
+    """The folder to read: `source` itself, or what a zip holds, in a private folder that is gone afterwards."""
+    if not source.is_file() or source.suffix.lower() != ".zip":
+        yield source, ()
+        return
+    from core.catalog.archive import unpack_archive
+
+    place = workspace.home / "incoming"
+    place.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=place, prefix="zip-") as target:
+        inside = Path(target) / (shown_name(source.stem).strip(".") or "archive")
+        inside.mkdir()
+        found = unpack_archive(source, inside, uploaded=ask.uploaded, photos=photos, on_step=ask.step)
+        yield found.folder, found.problems
 
 
 def rejects_file(workspace: Workspace, name: str) -> Path:
@@ -146,9 +167,9 @@ def _kept(workspace: Workspace, reading: Reading, tell: OnStep) -> tuple[Catalog
 
 def _kept_matrix(workspace: Workspace, matrix: Matrix) -> FeatureMatrix:
     """Our own copy of a matrix, named by its content."""
-    from core.catalog.arrays import save_matrix
+    from core.catalog.arrays import matrix_bytes
 
-    data = save_matrix(matrix)
+    data = matrix_bytes(matrix.values)
     digest = digest_bytes(data)
     path = f"{digest[:2]}/{digest}.npy"
     if not (workspace.media_folder / path).is_file():

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from core.catalog.folder import TABLE_ENDINGS
+from core.catalog.formats import detect
 from core.catalog.media_paths import path_fault
 from core.catalog.names import shown_bytes, shown_name, shown_value
 from core.catalog.photos import ENDINGS
@@ -43,11 +44,17 @@ class Unpacked:
 
 
 def unpack_archive(
-    source: Path, target: Path, *, uploaded: bool = True, on_step: Callable[[str, float], None] | None = None
+    source: Path,
+    target: Path,
+    *,
+    uploaded: bool = True,
+    photos: bool = True,
+    on_step: Callable[[str, float], None] | None = None,
 ) -> Unpacked:
     """Unpack a zip into the empty folder `target`. Raises InputError E-ZIP-*; then `target` may hold a part of it.
 
-    uploaded: apply the limits of the page; from the command line an archive may be larger.
+    uploaded: apply the limits of the page; from the command line an archive may be larger. photos: where no format is
+    recognised, each photo becomes an item.
     """
     name, size = shown_name(source.name, "archive"), source.stat().st_size
     with source.open("rb") as file:
@@ -67,7 +74,7 @@ def unpack_archive(
             if on_step:
                 on_step("unpack", (done + 1) / len(wanted))
     folder = _table_folder(target)
-    if not _tables(folder):
+    if photos and not detect(folder):
         problems.append(_photos_to_items(folder, name))
     return Unpacked(folder=folder, problems=tuple(problems))
 

@@ -16,7 +16,7 @@ from core.catalog.ledger import BAD, Ledger, no_good_row
 from core.catalog.media_paths import MediaFiles, path_fault
 from core.catalog.reading import OnStep
 from core.catalog.report import ImportReport
-from core.catalog.tables import Record, Table, read_table
+from core.catalog.tables import Record, Table, read_table, rename
 from core.domain import Catalogue, Interaction, Item
 from core.errors import AddressError, TableError
 
@@ -24,6 +24,7 @@ ITEM_COLUMNS = ("item_id", "title", "description", "category", "price", "image",
 INTERACTION_COLUMNS = (
     "user_id", "item_id", "rating", "timestamp", "review_title", "review_text", "image", "images", "split"
 )  # fmt: skip
+ALIASES = {"weight": "rating", "datetime": "timestamp"}  # as RecTools names them
 PHOTO_COLUMNS = ("image", "item_id", "split")
 TABLE_ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
 
@@ -46,7 +47,7 @@ def read_folder(
     """
     step = on_step or (lambda label, share: None)
     tables = find_tables(source)
-    work = _Import(source, step, uploaded)
+    work = CanonicalRows(source, step, uploaded)
     step("items", 0.0)
     item_path = tables.get("items")
     if item_path is None:
@@ -107,7 +108,7 @@ def read_side_table(source: Path, table: str, columns: Sequence[str], required: 
     return tuple({column: read.cell(record, column).strip() for column in columns} for record in read.records)
 
 
-class _Import:
+class CanonicalRows:
     """One pass over one folder: the tables are read row by row, every problem goes to one list."""
 
     def __init__(self, source: Path, step: OnStep, uploaded: bool) -> None:
@@ -173,7 +174,8 @@ class _Import:
 
     # Interactions
 
-    def read_interactions(self, data: bytes, name: str, known: set[str]) -> tuple[Interaction, ...]:
+    def read_interactions(self, data: bytes, name: str, known: set[str] | None) -> tuple[Interaction, ...]:
+        """known: ids of the items, None where any id is one."""
         table = read_table(
             data,
             name,
@@ -182,6 +184,7 @@ class _Import:
             text=INTERACTION_COLUMNS,
             uploaded=self.uploaded,
         )
+        rename(table, ALIASES)
         self.ledger.problems += table.problems
         self.interaction_rows = table.rows
         self.ledger.check_units(table)
@@ -211,12 +214,12 @@ class _Import:
         self.ledger.name_scale(table.name, [met.rating for met in kept.values() if met.rating is not None])
         return tuple(kept.values())
 
-    def _interaction(self, table: Table, record: Record, known: set[str]) -> Interaction | None:
+    def _interaction(self, table: Table, record: Record, known: set[str] | None) -> Interaction | None:
         user = self.ledger.ident(table, record, "user_id")
         item = self.ledger.ident(table, record, "item_id") if user is not None else None
         if user is None or item is None:
             return None
-        if item not in known:
+        if known is not None and item not in known:
             self.ledger.tell(
                 "E-ROW-REF",
                 table,

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.catalog.ledger import BAD
-from core.catalog.reading import SPLITS, Ask, Benchmark, Reading
+from core.catalog.reading import SPLITS, TABS, Ask, Benchmark, Reading, header_line
 from core.catalog.tables import Record, Table
 from core.catalog.words import clean_fragment
 from core.domain import Interaction, Item
@@ -25,13 +25,13 @@ _LABELS = dict(zip(("0", "1", "2"), SPLITS, strict=True))
 
 def is_mmrec(source: Path) -> bool:
     """A folder with a table NAME.inter whose header has no types."""
-    return any(":" not in _header(path) for path in source.glob("*.inter"))
+    return source.is_dir() and any(":" not in header_line(path) for path in source.glob("*.inter"))
 
 
 def read_mmrec(source: Path, name: str, ask: Ask) -> Reading:
     """The folder `source`. Raises TableError: two tables, a missing column, a bad row, a gap in the ids."""
     book = Benchmark(source, name, ask)
-    table = book.table(_the_table(source), required=(USER, ITEM, LABEL), separator="\t")
+    table = book.table(_the_table(source), (USER, ITEM, LABEL), TABS)
     book.rows = len(table.records)
     book.check_units(table)
     users, items = set(), set()
@@ -74,11 +74,6 @@ def _the_table(source: Path) -> Path:
     return (own or found)[0]
 
 
-def _header(path: Path) -> str:
-    with path.open("rb") as file:
-        return file.readline(65_536).decode("utf-8", "replace")
-
-
 def _whole(book: Benchmark, table: Table, record: Record, column: str) -> int | None:
     cell = table.cell(record, column).strip()
     if _WHOLE.fullmatch(cell):
@@ -99,7 +94,7 @@ def _mapping(book: Benchmark, path: Path, column: str) -> Mapping[int, str]:
     """number -> raw id, from a mapping file; separated by tabs in spite of its name."""
     if not path.is_file():
         return {}
-    table = book.table(path, required=(column,), separator="\t")
+    table = book.table(path, (column,), TABS)
     raw = next((name for name in table.columns if name != column), column)
     found = {}
     for record in table.records:
@@ -113,7 +108,7 @@ def _add_texts(book: Benchmark, path: Path) -> None:
     """Names and words of the items, where a table texts.tsv tells them by itemID."""
     if not path.is_file():
         return
-    table = book.table(path, required=(ITEM,), separator="\t")
+    table = book.table(path, (ITEM,), TABS)
     names, words = (_first(table, columns) for columns in (("title", "name"), ("text", "description")))
     other = [column for column in table.columns if column not in (ITEM, names, words)]
     for record in table.records:

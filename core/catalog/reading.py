@@ -10,12 +10,13 @@ from pathlib import Path
 from core.catalog.arrays import Matrix
 from core.catalog.ledger import Ledger
 from core.catalog.report import ImportReport, stop_at_bad_rows
-from core.catalog.tables import Record, Table, read_table
+from core.catalog.tables import Problem, Record, Separated, Table, problem, read_table
 from core.domain import Catalogue, Interaction, Item, Modality
 from core.errors import TableError
 
 OnStep = Callable[[str, float], None]
 SPLITS = ("train", "validation", "test")
+TABS = Separated(separator="\t")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,7 @@ class Benchmark(Ledger):
         self.source, self.name, self.ask = source, name, ask
         self.items: dict[str, Item] = {}
         self.met: dict[tuple[str, str], Interaction] = {}
+        self.left_out: list[Problem] = []  # rows whose loss the format forgives
         self.rows = self.item_rows = 0
         self.version = hashlib.sha256()
 
@@ -52,14 +54,19 @@ class Benchmark(Ledger):
         self.version.update(path.name.encode("utf-8", "surrogatepass") + b"\0" + hashlib.sha256(data).digest())
         return data
 
-    def table(self, path: Path, *, required: Sequence[str], known: Sequence[str] = (), separator: str = "") -> Table:
-        """A table with a header; its bad rows are on the list."""
+    def table(self, path: Path, required: Sequence[str], shape: Separated, known: Sequence[str] = ()) -> Table:
+        """A table; its bad rows are on the list."""
         read = read_table(
-            self.bytes_of(path), path.name, known=known, required=required, uploaded=self.ask.uploaded,
-            separator=separator,
-        )  # fmt: skip
+            self.bytes_of(path), path.name, known=known, required=required, uploaded=self.ask.uploaded, shape=shape
+        )
         self.problems += read.problems
         return read
+
+    def leave_out(
+        self, code: str, table: Table, record: Record, column: str, value: str, reason: str, fix: str
+    ) -> None:
+        """A row that is missing from the catalogue, and listed, without ending the import."""
+        self.left_out.append(problem(code, table.name, reason, fix, record=record, column=column, value=value))
 
     def add(self, table: Table, record: Record, met: Interaction) -> None:
         """A pair in two parts is a leak and stops the import; in one part the earliest of its rows is kept."""
@@ -97,10 +104,16 @@ class Benchmark(Ledger):
             item_rows=self.item_rows or len(catalogue.items), interaction_rows=self.rows, cleaned=dict(self.cleaned),
             scale=self.scale,
         )  # fmt: skip
-        report.note(self.problems)
+        report.note((*self.problems, *self.left_out))
         report.cleaned |= cold_counts(catalogue)
         self.ask.step("done", 1.0)
         return Reading(catalogue=catalogue, report=report, matrices=matrices or {})
+
+
+def header_line(path: Path) -> str:
+    """The first line of a file, to tell formats apart."""
+    with path.open("rb") as file:
+        return file.readline(65_536).decode("utf-8", "replace").removeprefix("\ufeff").rstrip("\r\n")
 
 
 def cold_counts(catalogue: Catalogue) -> dict[str, int]:

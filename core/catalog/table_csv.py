@@ -7,7 +7,7 @@ import io
 import re
 import sys
 
-from core.catalog.table_rows import Problem, Record, Table, add_row, checked_header, not_a_table, problem
+from core.catalog.table_rows import Problem, Record, Separated, Table, add_row, checked_header, not_a_table, problem
 from core.errors import TableError
 
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # our own limit is by row and names the line
@@ -54,7 +54,8 @@ def _not_text(shown: str, expected: str, at: int) -> TableError:
     )
 
 
-def read_csv(letters: str, shown: str, expected: str) -> Table:
+def read_csv(letters: str, shown: str, shape: Separated) -> Table:
+    """Rows of `letters`; a line `sep=;` in front, or the most frequent mark of the header line, is the separator."""
     lines = io.StringIO(letters, newline="")
     before, head = 0, ""
     separator = ""
@@ -70,20 +71,23 @@ def read_csv(letters: str, shown: str, expected: str) -> Table:
             "E-TAB-EMPTY",
             f"{shown}: only blank lines; a header and rows were expected. Export it again and import that.",
         )
+    expected = shape.separator
     separator = separator or expected or max(",;\t|", key=lambda mark: re.sub('"[^"]*"', "", head).count(mark))
     lines = io.StringIO(letters, newline="")
     for _ in range(before - 1):
         next(lines)
-    table = _read_separated(csv.reader(lines, delimiter=separator, strict=True), shown, before - 1)
+    quoted = csv.reader(lines, delimiter=separator, strict=True)
+    reader = quoted if shape.quotes else csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_NONE)
+    table = _read_separated(reader, shown, before - 1, shape.columns)
     if separator not in (",", expected) and not shown.lower().endswith(".tsv"):
         spoken = {";": "semicolons", "\t": "tabs", "|": "pipes"}[separator]
         table.problems.insert(0, problem("N-TAB-DELIM", shown, f"is separated by {spoken}", "it was read as that."))
     return table
 
 
-def _read_separated(reader, shown: str, skipped: int) -> Table:
+def _read_separated(reader, shown: str, skipped: int, columns: tuple[str, ...]) -> Table:
     try:
-        header = next(reader)
+        header = columns or next(reader)
     except csv.Error as error:
         raise TableError(
             "E-TAB-HEADER",

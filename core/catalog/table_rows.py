@@ -54,6 +54,16 @@ class Table:
         return "" if place is None else record.cells[place]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Separated:
+    """Text as a format fixes it: separator ("": the header line decides), names of the columns where there is no header
+    line, and whether quotes mean anything."""
+
+    separator: str = ""
+    columns: tuple[str, ...] = ()
+    quotes: bool = True
+
+
 def problem(
     code: str,
     table: str,

@@ -7,17 +7,19 @@ listed; a bad table is refused with TableError. Order of checks: empty, signatur
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from core.catalog.names import shown_bytes, shown_name, shown_value
 from core.catalog.table_csv import decoded, read_csv
 from core.catalog.table_json import read_json_lines
 from core.catalog.table_parquet import read_parquet
-from core.catalog.table_rows import Problem, Record, Table, plain_cell, problem, safe_cell
+from core.catalog.table_rows import Problem, Record, Separated, Table, plain_cell, problem, safe_cell
 from core.errors import TableError
 from core.limits import LIMITS, MB
 
-__all__ = ["Problem", "Record", "Table", "plain_cell", "problem", "read_table", "safe_cell"]
+__all__ = ["Problem", "Record", "Separated", "Table", "plain_cell", "problem", "read_table", "rename", "safe_cell"]
+
+BY_HEADER = Separated()
 
 
 def read_table(
@@ -28,13 +30,13 @@ def read_table(
     required: Sequence[str] = (),
     text: Sequence[str] = (),
     uploaded: bool = False,
-    separator: str = "",
+    shape: Separated = BY_HEADER,
 ) -> Table:
     """The table in `data`; the ending of `name` says whether it is CSV/TSV, .jsonl or .parquet.
 
     known: columns whose odd spelling ("Item ID") is recognised; required: columns that must be there; text: columns
-    that may not hold lists or records. uploaded: the limits of the page apply. separator: of the columns, where the
-    format says it; otherwise the header line decides. Raises TableError E-TAB-*.
+    that may not hold lists or records. uploaded: the limits of the page apply. shape: what a format says of its
+    separated text; otherwise the header line decides. Raises TableError E-TAB-*.
     """
     shown = shown_name(name, "table")
     if not data:
@@ -53,7 +55,7 @@ def read_table(
     else:
         letters, told = decoded(data, shown)
         lines = shown.lower().endswith((".jsonl", ".ndjson", ".json"))
-        table = read_json_lines(letters, shown) if lines else read_csv(letters, shown, separator)
+        table = read_json_lines(letters, shown) if lines else read_csv(letters, shown, shape)
         table.problems[:0] = told
     if uploaded and table.rows > LIMITS.table_rows:
         raise TableError(
@@ -71,6 +73,16 @@ def read_table(
             f'must be there. Rename the column that holds it to "{missing[0]}".',
         )
     return table
+
+
+def rename(table: Table, aliases: Mapping[str, str]) -> None:
+    """Reads columns under the names that other tools give them, where our own name is not there."""
+    meant = {old: new for old, new in aliases.items() if old in table.columns and new not in table.columns}
+    if meant:
+        told = "; ".join(f'"{old}" is read as {new}' for old, new in meant.items())
+        table.problems.append(problem("N-TAB-MAP", table.name, told, "check that this is what was meant."))
+        table.columns = tuple(meant.get(column, column) for column in table.columns)
+        table.places = {column: place for place, column in enumerate(table.columns)}
 
 
 def _name_columns(table: Table, known: Sequence[str]) -> None:

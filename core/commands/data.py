@@ -12,6 +12,7 @@ from core.catalog.formats import AUTO, FORMATS
 from core.catalog.report import RowsRefusedError
 from core.commands import DONE, REFUSED, Reply, add, workspace_of
 from core.domain import MODALITIES
+from core.files import write_atomic
 from core.importing import rejects_file
 from core.jobs.bar import Bar
 from core.store.values import CatalogueInfo
@@ -25,13 +26,15 @@ def register(commands: Any) -> None:
         commands, "import", import_catalogue, "read a catalogue, clean it, report, train a first run",
         "import ~/lfm2k --name lfm2k --format mmrec --features text=text_feat.npy",
     )  # fmt: skip
-    one.add_argument("source", type=Path, metavar="SOURCE", help="folder, zip or table; see --format")
-    one.add_argument("--name", required=True, help="what the catalogue will be called here")
+    one.add_argument("source", type=Path, nargs="?", metavar="SOURCE", help="folder, zip or table; see --format")
+    one.add_argument("--name", help="what the catalogue will be called here")
     one.add_argument("--format", choices=(AUTO, *FORMATS), default=AUTO, help="how SOURCE is laid out (default auto)")
     one.add_argument(
         "--features", type=mounted, action="append", default=[], metavar="MODALITY=FILE",
-        help="a .npy file, one row an item, stands for a modality; FILE lies in SOURCE or anywhere; may be repeated",
+        help="vectors of the items that stand for a modality: .npy, .itememb, .parquet or a folder; may be repeated",
     )  # fmt: skip
+    one.add_argument("--template", type=Path, metavar="FILE", help="only write a zip with example tables to fill in")
+    one.set_defaults(usage=one.error)
     one.add_argument("--uploaded", action="store_true", help=argparse.SUPPRESS)
     one.add_argument("--job", type=int, help=argparse.SUPPRESS)
     add(commands, "catalogues", catalogues, "list the catalogues", "catalogues --json")
@@ -61,6 +64,13 @@ def mounted(text: str) -> tuple[str, Path]:
 
 
 def import_catalogue(options: argparse.Namespace) -> Reply:
+    if options.template:
+        from core.catalog.template import template_zip
+
+        path = write_atomic(options.template, template_zip())
+        return Reply(answer={"path": str(path)}, lines=[f"{path}: fill in the tables, then import the zip"])
+    if options.source is None or not options.name:
+        options.usage("SOURCE and --name are required, or --template")
     try:
         return _imported(options)
     except RowsRefusedError as error:
@@ -77,7 +87,7 @@ def _imported(options: argparse.Namespace) -> Reply:
     from core.jobs.work import working
 
     workspace, bar = workspace_of(options), Bar(sys.stderr)
-    features = {m: file if not (options.source / file).is_file() else options.source / file
+    features = {m: file if not (options.source / file).exists() else options.source / file
                 for m, file in options.features}  # fmt: skip
     mounts = [word for m, file in features.items() for word in ("--features", f"{m}={file.absolute()}")]
     given = [str(options.source.absolute()), "--name", options.name, "--format", options.format, *mounts]
