@@ -57,7 +57,8 @@ def test_ragged_sequences_are_refused(tmp_path):
 
 def review(user: str, item: str, **more) -> dict:
     return {"rating": 5.0, "title": "Good", "text": "It <b>bends</b>", "images": [],
-            "asin": f"{item}v", "parent_asin": item, "user_id": user, "timestamp": 1_600_000_000_000, **more}  # fmt: skip
+            "asin": f"{item}v", "parent_asin": item, "user_id": user,
+            "timestamp": 1_600_000_000_000, **more}  # fmt: skip
 
 
 def meta(item: str, **more) -> dict:
