@@ -1,0 +1,307 @@
+"""One recommendation under the microscope: why this product, why not that one, what if, and how far to trust it."""
+
+from __future__ import annotations
+
+import logging
+
+import streamlit as st
+
+from core.domain import Query, Recommendation
+from core.errors import AddressError, FusescopeError
+from core.figures import shorten, word_of
+from pages.shared import explain_bench, explain_parts, explain_services, explain_visit, parts, services, visit
+from pages.shared.theme import literal, named
+
+log = logging.getLogger("fusescope.pages")
+PARTS, TRUST, WHY_NOT, WHAT_IF, FACTS, USED = (
+    "Words and photos", "How far to trust it", "Why not that one", "What if", "Users, facts, causes", "Is it used?",
+)  # fmt: skip
+VALUES = {"score": "Score", "rank": "Rank", "top_k": "First ten"}
+
+
+def draw_empty() -> None:
+    """Nothing asked yet."""
+    with st.container(border=True, horizontal_alignment="center"):
+        st.space("small")
+        st.markdown("#### Nothing to explain yet", text_alignment="center")
+        st.markdown(
+            "Ask a question first, then press **Why?** under a product. Or look into a guided story:",
+            text_alignment="center",
+        )
+        with st.container(horizontal=True, horizontal_alignment="center"):
+            st.page_link("pages/recommend_page.py", label="Ask a question", icon=":material/search:")
+            for story in services.stories():
+                st.page_link(
+                    "pages/explain_page.py", label=story.title, icon=":material/play_arrow:",
+                    query_params=visit.Address(story=story.story_id).as_parameters(),
+                )  # fmt: skip
+        st.space("small")
+
+
+def choose_item(answer: Recommendation, shop: services.Shop) -> str:
+    """The product box: the first products of the answer, and the one that the address names."""
+    wanted = explain_visit.address_item()
+    if wanted and wanted not in shop.items:
+        message = f'there is no product "{wanted[:80]}" in this catalogue. Choose one above, or ask again.'
+        raise AddressError("E-URL-ITEM", message)
+    item_id = wanted or answer.items[0].item_id
+    labels = {f"{one.rank}. {shorten(one.title, 60)}": one.item_id for one in answer.items}
+    if item_id not in labels.values():
+        labels[shorten(shop.titles[item_id], 60)] = item_id
+    label = next(name for name, own in labels.items() if own == item_id)
+    st.session_state[explain_visit.ITEM] = label
+    st.selectbox(
+        "Product to explain", list(labels), key=explain_visit.ITEM, on_change=explain_visit.choose, args=(labels,),
+        help="The first products of the answer. Any other one can be opened by its address.",
+    )  # fmt: skip
+    return item_id
+
+
+def draw_question(query: Query, scope: explain_services.Microscope, shop: services.Shop) -> None:
+    """What is explained: the question, or the product's own words and photos before a known user."""
+    if query.user:
+        st.markdown(f":small[:gray[known user] **{literal(query.user)}**]")
+    if scope.scorer.scope == "query":
+        if query.text:
+            st.markdown(f":gray[*“{literal(shorten(query.text, 300))}”*]")
+        shown = explain_services.photos(scope, shop)
+        if shown:
+            with st.container(horizontal=True, gap="small"):
+                parts.photo_strip(shown, [f"photo {number}" for number in range(1, len(shown) + 1)])
+    else:
+        st.caption("Nothing was asked in words or photos: the product's own words and photos are switched.")
+
+
+@st.fragment
+def draw_split(scope: explain_services.Microscope) -> None:
+    """The contributions, exact, and everything that is said about them."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        value = st.segmented_control(
+            "Split", list(VALUES), format_func=VALUES.get, key=explain_visit.VALUE, default="score", required=True,
+            help="Of the score, of the rank, or of being among the first ten. The three may disagree.",
+        )  # fmt: skip
+        baseline = st.selectbox(
+            "Taken away means", list(explain_services.baselines()), key=explain_visit.BASELINE, width=210,
+            format_func=explain_services.baselines().get,
+            help="What stands where a modality is taken away. Other products: the mean over up to 20, seed 0.",
+        )  # fmt: skip
+        as_table = st.toggle("Show as table", key=explain_visit.AS_TABLE)
+    found = scope.contributions(str(baseline))
+    chosen = found[str(value)]
+    if not chosen.accepted:
+        told = f"the parts do not add up to the printed score (residual {chosen.residual:+.2e}), so no bar is shown."
+        parts.refusal(AddressError("E-MODEL-SUM", told), title="This account is not accepted")
+        return
+    explain_parts.split_chart(chosen, str(value), scope.scorer.scope, as_table)
+    explain_parts.small_print(scope, found["score"], scope.sensitivity())
+
+
+def choose_method(scope: explain_services.Microscope) -> str:
+    """The method box; methods that fail on this case carry a sign, and the reason stands below."""
+    infos = {one.name: one for one in explain_services.methods()}
+    verdicts = scope.verdicts()
+
+    def label(name: str) -> str:
+        if name not in verdicts:
+            return infos[name].title + (" (measured when chosen)" if infos[name].slow else " (not for this model)")
+        passed = all(one.passed for one in verdicts[name].values())
+        return infos[name].title + (" ✓" if passed else " ✕ fails here")
+
+    usable = [name for name, one in infos.items() if name in verdicts or one.slow]
+    if st.session_state.get(explain_visit.METHOD) not in usable:
+        st.session_state.pop(explain_visit.METHOD, None)
+    name = str(st.selectbox(
+        "Method", usable, format_func=label, key=explain_visit.METHOD, width=300,
+        help="Each gives every word and patch a weight. A sign says whether it did better than chance on this case.",
+    ))  # fmt: skip
+    st.caption(infos[name].tells)
+    return name
+
+
+@st.fragment
+def draw_parts(scope: explain_services.Microscope, shop: services.Shop) -> None:
+    """The words and the photos under their weights."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        with st.container(width="content"):
+            method = choose_method(scope)
+        opacity = st.slider(
+            "Strength of the overlay", 0.0, 1.0, 0.75, 0.05, key=explain_visit.OPACITY, width=220,
+            help="0 shows the photo alone.",
+        )  # fmt: skip
+        as_table = st.toggle("Show as table", key=explain_visit.WORDS_TABLE)
+    weights = scope.weights(method)
+    verdicts = scope.verdicts(method).get(method, {})
+    if weights is None:
+        st.caption("This method does not apply to this model.")
+        return
+    st.markdown("  \n".join(f":small[{explain_parts.verdict_line(m, one)}]" for m, one in verdicts.items()))
+    explain_parts.legend()
+    if as_table:
+        explain_parts.weight_table(scope, weights)
+        return
+    touched = explain_bench.choose_word(scope) if "text" in weights and "image" in weights else None
+    left, right = st.columns(2, gap="medium") if len(weights) > 1 else (st.container(), st.container())
+    failed = {m for m, one in verdicts.items() if not one.passed}
+    if "text" in weights:
+        with left:
+            draw_words(scope, weights, grey="text" in failed)
+    if "image" in weights:
+        with right:
+            draw_photos(scope, shop, weights, opacity, touched, grey="image" in failed)
+
+
+def heading(modality: str, weights: dict) -> str:
+    most = abs(weights[modality]).max(initial=0.0)
+    return f"**{named(modality)}** :small[:gray[full colour is {most:.3f} of score a part]]"
+
+
+def draw_words(scope: explain_services.Microscope, weights: dict, *, grey: bool) -> None:
+    st.markdown(heading("text", weights))
+    own = explain_services.scaled(weights, "text")
+    explain_parts.words(scope, own * (0.0 if grey else 1.0))
+    if grey:
+        st.caption("Greyed out: on this case the method does not show what the words did. The reason stands above.")
+
+
+def draw_photos(
+    scope: explain_services.Microscope, shop: services.Shop, weights: dict, opacity: float, touched: int | None, *,
+    grey: bool,
+) -> None:  # fmt: skip
+    st.markdown(heading("image", weights))
+    own = explain_services.scaled(weights, "image")
+    if touched is not None:
+        between, how = scope.between("text", "image")
+        own = explain_services.scaled({"image": between[touched]}, "image")
+        word = scope.scorer.units["text"].names[touched]
+        told = "what it read in the photo" if how == "attention" else "where it only works together with the photo"
+        st.caption(f"For the word “{literal(word)}”: {told}.")
+    elif grey:
+        own = own * 0.0
+        st.caption("Greyed out: on this case the method does not show what the photo did. The reason stands above.")
+    photos = explain_services.photos(scope, shop)
+    for number, photo in enumerate(photos):
+        explain_parts.photo(scope, photo, own, number, opacity)
+
+
+@st.fragment
+def draw_trust(scope: explain_services.Microscope) -> None:
+    """Every method against chance and against random models, a modality at a time."""
+    infos = {one.name: one for one in explain_services.methods()}
+    verdicts = scope.verdicts()
+    titles = {name: one.title for name, one in infos.items()}
+    m = str(st.segmented_control(
+        "Modality", scope.players, format_func=word_of, key="explain_trust_modality", default=scope.players[0],
+        required=True,
+    ))  # fmt: skip
+    as_table = st.toggle("Show as table", key="explain_trust_table")
+    rows = explain_parts.trust_rows(verdicts, titles, m)
+    if not rows:
+        st.caption(f"Taking the {word_of(m)} away does not change this score, so there is nothing to test.")
+        return
+    explain_parts.trust_chart(rows, m, as_table)
+    best = next(iter(verdicts))
+    explain_parts.curve_chart(verdicts[best][m], titles[best], m)
+    st.caption(
+        "Masked at the token states, 20 random orders, seed 0; 3 random models. Only the order of parts is tested, and "
+        "what is left after taking parts away is unlike anything the model was trained on."
+    )
+    audit = explain_services.verdict_of_run(scope.pipeline.run)
+    if audit is None:
+        st.markdown(f"For the whole run nobody has measured yet: `python -m core audit --run {scope.pipeline.run}`")
+    else:
+        told = explain_parts.run_verdicts(audit, titles)
+        st.markdown(f"**The whole run**, {audit['cases']} cases, by {audit['told']}:  \n" + "  \n".join(told))
+
+
+@st.fragment
+def draw_why_not(scope: explain_services.Microscope, answer: Recommendation, shop: services.Shop) -> None:
+    """The difference of two products' scores, over modalities, words and patches."""
+    if scope.scorer.scope != "query":
+        st.caption("Two products can be compared before a question of words or photos.")
+        return
+    labels = {f"{one.rank}. {shorten(one.title, 60)}": one.item_id for one in answer.items
+              if one.item_id != scope.item_id}  # fmt: skip
+    chosen = st.selectbox("Why not", list(labels), key=explain_visit.OTHER, help="The product to compare with.")
+    other = labels.get(str(chosen))
+    if other is None:
+        return
+    found, weights = scope.why_not(other)
+    own, theirs = shop.titles[scope.item_id], shop.titles[other]
+    ahead = "ahead of" if found.full >= 0 else "behind"
+    st.markdown(f"**{literal(own)}** is {abs(found.full):.3f} {ahead} **{literal(theirs)}**.")
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        explain_parts.difference_chart(found, own, theirs)
+        if weights is not None and "text" in weights:
+            st.caption("Green words spoke for the first product, purple ones for the second.")
+            explain_parts.words(scope, explain_services.scaled(weights, "text"))
+    with right:
+        if weights is not None and "image" in weights:
+            own_weights = explain_services.scaled(weights, "image")
+            for number, photo in enumerate(explain_services.photos(scope, shop)):
+                explain_parts.photo(scope, photo, own_weights, number, 0.75)
+    if weights is not None and st.toggle("Show as table", key="explain_difference_table"):
+        explain_parts.weight_table(scope, weights)
+
+
+def draw_case(query: Query, run: str, answer: Recommendation, shop: services.Shop) -> None:
+    """Everything about one product of one answer."""
+    item_id = choose_item(answer, shop)
+    with st.spinner("Looking closely", show_time=True):
+        scope = explain_services.microscope(run, query, item_id)
+    explain_visit.start_bench(f"{run} {item_id} {hash(query)}", query.text)
+    left, right = st.columns([1, 2], gap="medium")
+    with left:
+        explain_parts.product(scope, shop, answer)
+        draw_question(query, scope, shop)
+    with right:
+        draw_split(scope)
+    views = [PARTS, TRUST, WHY_NOT, WHAT_IF, FACTS, USED]
+    view = st.segmented_control(
+        "View", views, key=explain_visit.VIEW, default=PARTS, required=True, label_visibility="collapsed"
+    )
+    if view == TRUST:
+        draw_trust(scope)
+    elif view == WHY_NOT:
+        draw_why_not(scope, answer, shop)
+    elif view == WHAT_IF:
+        explain_bench.draw_bench(scope, run, answer, shop)
+    elif view == FACTS:
+        explain_bench.draw_facts(scope)
+    elif view == USED:
+        explain_bench.draw_used(explain_services.verdict_of_run(run), run)
+    else:
+        draw_parts(scope, shop)
+
+
+def draw_page() -> str:
+    """Returns the device, or where this machine would compute."""
+    address, notices = visit.address()
+    if not address:
+        address = visit.return_to_last()
+    parts.message_cards(notices, refused=False)
+    device = services.machine().device
+    try:
+        if not address:
+            draw_empty()
+            return device
+        query, run = services.recall(address.query, address.story, address.step)
+        with st.skeleton(height=420), st.spinner("Asking the question again", show_time=True):
+            answer = services.answer(run, query)
+        draw_case(query, run, answer, services.shop(answer.catalogue))
+        return answer.device
+    except AddressError as unknown:
+        parts.refusal(unknown, title="This address leads nowhere")
+    except FusescopeError as told:
+        parts.refusal(told, title="This cannot be explained")
+    except Exception:
+        log.exception("an explanation failed")
+        parts.failure()
+    return device
+
+
+with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+    st.header("Explain", anchor=False, width="content")
+    with st.popover("Method", icon=":material/help:", type="tertiary"):
+        st.markdown(explain_parts.METHOD)
+parts.foot(draw_page())

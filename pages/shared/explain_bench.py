@@ -1,0 +1,261 @@
+"""The what-if bench, and what lies beyond one case: users, facts, causes, and whether a modality is used at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from core.domain import Recommendation
+from core.errors import FusescopeError
+from core.figures import signed, word_of
+from pages.shared import explain_parts, explain_services, explain_visit, parts, services, visit
+from pages.shared.theme import literal, named
+
+if TYPE_CHECKING:
+    from core.explaining import Microscope
+
+WHOLE, COVER, CROP = "Whole", "Cover", "Cut out"
+
+
+def choose_word(scope: Microscope) -> int | None:
+    """Touch a word to see its patches; nothing chosen shows the weights themselves."""
+    units = scope.scorer.units["text"]
+    return st.selectbox(
+        "Touch a word to see its patches", range(len(units)), index=None, key=explain_visit.WORD, width=300,
+        format_func=lambda row: f"{row + 1}. {units.names[row]}", placeholder="none, show the weights",
+        help="Where the fuser reads words and patches together: its attention. Else: what both do only together.",
+    )  # fmt: skip
+
+
+@st.fragment
+def draw_bench(scope: Microscope, run: str, answer: Recommendation, shop: services.Shop) -> None:
+    """Strike, reword, cover, cut, swap, drop: the question is asked again and the list shows who moved."""
+    if scope.scorer.scope != "query":
+        st.caption("The bench changes a question. Ask with words or a photo to use it.")
+        return
+    asking, answering = st.columns([3, 2], gap="medium")
+    with asking:
+        text = reworded(scope)
+        photos = repainted(scope, shop)
+        dropped = st.pills(
+            "Drop a modality", scope.players, selection_mode="multi", format_func=word_of, key=explain_visit.DROPPED
+        )
+        st.button(
+            "Put everything back", key="explain_back", icon=":material/restart_alt:", type="tertiary",
+            on_click=explain_visit.clear_bench, args=(scope.query.text,),
+        )  # fmt: skip
+    with answering:
+        try:
+            changed = explain_services.changed(scope.query, text, photos, dropped)
+            with st.spinner("Asking again", show_time=True):
+                after = services.answer(run, changed)
+        except FusescopeError as refused:
+            parts.refusal(refused, title="The changed question cannot be answered")
+            return
+        draw_after(scope, answer, reweighed(after, shop), shop, same=changed == scope.query)
+    draw_unseating(scope, run, answer, shop)
+
+
+def reworded(scope: Microscope) -> str | None:
+    """The text with words struck or edited; None where nothing was changed."""
+    units = scope.scorer.units.get("text")
+    if units is None:
+        return None
+    gone = st.pills(
+        "Strike words", range(len(units)), selection_mode="multi", key=explain_visit.STRUCK,
+        format_func=lambda row: units.names[row], wrap=True,
+        help="Press a word to strike it, press again to put it back.",
+    )  # fmt: skip
+    text = st.text_area(
+        "Or edit them", key=explain_visit.REWORDED, height=80,
+        help="Struck words are taken out of the question as it was asked; an edited text takes their place.",
+    )  # fmt: skip
+    if text != scope.query.text:
+        return text
+    return explain_services.struck(scope, gone) if gone else None
+
+
+def repainted(scope: Microscope, shop: services.Shop) -> list[bytes] | None:
+    """The photos, one of them covered, cut or swapped; None where nothing was changed."""
+    own = explain_services.photos(scope, shop)
+    if not own:
+        return None
+    number = 0
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        if len(own) > 1:
+            number = int(st.selectbox(
+                "Photo", range(len(own)), key=explain_visit.PHOTO, format_func=lambda row: f"photo {row + 1}", width=120
+            ))  # fmt: skip
+        how = st.segmented_control(
+            "Photo becomes", [WHOLE, COVER, CROP], key=explain_visit.EDIT, default=WHOLE, required=True,
+            help="Cover paints a box over in the photo's mean colour; cut out keeps the box alone.",
+        )  # fmt: skip
+    swap = st.file_uploader(
+        "Or swap it for another", type=["jpg", "jpeg", "png", "webp", "avif"], key=explain_visit.SWAP,
+        max_upload_size=services.LIMITS.photo_bytes // 1_000_000,
+    )  # fmt: skip
+    changed = list(own)
+    if swap is not None:
+        read = services.read_photos([(swap.name, swap.getvalue())])
+        parts.message_cards(read.notices, narrow=True)
+        changed = [*own[:number], *read.photos[:1], *own[number + 1 :]] if read.photos else own
+    if how in (COVER, CROP):
+        across = st.slider("From left to right, %", 0, 100, (25, 75), 5, key=explain_visit.ACROSS)
+        down = st.slider("From top to bottom, %", 0, 100, (25, 75), 5, key=explain_visit.DOWN)
+        edited = explain_services.painted(changed[number], across, down, "crop" if how == CROP else "cover")
+        changed = [*changed[:number], edited, *changed[number + 1 :]]
+    if changed == own:
+        return None
+    st.image(changed[number], width=220, alt=f"Photo {number + 1} as it is asked now: {str(how).lower()}")
+    return changed
+
+
+def reweighed(after: Recommendation, shop: services.Shop) -> Recommendation:
+    """The answer at chosen weights; one slider a modality that is there."""
+    weights = {}
+    if len(after.players) > 1:
+        with st.container(horizontal=True, gap="medium"):
+            for player in after.players:
+                weights[player] = st.slider(
+                    f"Weight of the {word_of(player)}", 0.0, 1.0, 1.0, 0.05, key=f"explain_weight_{player}", width=160,
+                    help="1 is the model as trained, 0 takes this modality away.",
+                )  # fmt: skip
+    return services.reweigh(after, weights, shop)
+
+
+def draw_after(
+    scope: Microscope, before: Recommendation, after: Recommendation, shop: services.Shop, *, same: bool
+) -> None:  # fmt: skip
+    """Who leads now, and where the explained product went."""
+    found = explain_services.moves(before, after, shop.titles, top=8)
+    now = next((m for m in explain_services.moves(before, after, shop.titles, top=len(after.item_ids))
+                if m.item_id == scope.item_id), None)  # fmt: skip
+    if now is not None:
+        told = "Nothing is changed yet. " if same else ""
+        st.markdown(
+            f"{told}**{literal(shop.titles[scope.item_id])}** is now **{parts.ordinal(now.now)}** "
+            f"({parts.moved(now.was, now.now)}), score **{signed(now.score, 3)}**."
+        )
+    explain_parts.moves_list(found, shop)
+
+
+def draw_unseating(scope: Microscope, run: str, answer: Recommendation, shop: services.Shop) -> None:
+    """The smallest change found that costs the product its first place, and whether it holds when asked anew."""
+    st.markdown("**The smallest change that would unseat number one**")
+    if scope.place != 1:
+        first = answer.items[0]
+        st.page_link(
+            "pages/explain_page.py", label=f"This product is not first; look into {first.title}",
+            icon=":material/looks_one:",
+            query_params={**visit.address()[0].as_parameters(), explain_visit.ITEM: first.item_id},
+        )  # fmt: skip
+        return
+    found = scope.unseating
+    if not found.found:
+        st.caption(f"None found by striking up to {len(found.steps)} words or patches; its lead is {found.lead:.3f}.")
+        return
+    rows = [
+        {
+            "step": number, "taken away": f"{word_of(one.modality)}: {one.name}", "lead left": one.lead,
+            "then closest": shop.titles[answer.item_ids[one.rival]],
+        }
+        for number, one in enumerate(found.steps, start=1)
+    ]  # fmt: skip
+    st.dataframe(
+        rows, hide_index=True, key="explain_unseating",
+        column_config={"lead left": st.column_config.NumberColumn("lead left", format="%+.3f")},
+        alt=f"The {len(rows)} steps of the search, from a lead of {found.lead:.3f}",
+    )  # fmt: skip
+    changed = scope.without_units({m: found.gone(m) for m in scope.players})
+    if changed.parts:
+        after = services.answer(run, changed)
+        place = {one.item_id: one.rank for one in after.items}.get(scope.item_id)
+        gone = place != 1
+        told = f"the product is {parts.ordinal(place)}" if place else f"it leaves the first {services.TOP}"
+        st.caption(
+            f"Searched at the token states. Asked again with these words and pixels truly gone: {told}"
+            + (", so the change holds." if gone else ", so the neighbours still carried what was taken away.")
+        )
+
+
+# ---- beyond one case
+
+
+@st.fragment
+def draw_facts(scope: Microscope) -> None:
+    """The user's history, an imitation by named facts, and interventions."""
+    if scope.history:
+        st.markdown("**What the user's history did to this score**")
+        rows = scope.history[:12]
+        explain_parts.bars(
+            [one.title for one in rows], [one.effect for one in rows],
+            "score lost had they never met it (leaving one out)", "explain_history",
+        )  # fmt: skip
+    st.markdown("**Causes: what the score loses when one modality becomes another product's**")
+    found = scope.interventions
+    if found:
+        explain_parts.bars(
+            [word_of(m) for m in found], [one.effect for one in found.values()], "score lost", "explain_do",
+            [(one.low, one.high) for one in found.values()],
+        )  # fmt: skip
+        draws = next(iter(found.values())).draws
+        st.caption(
+            f"Mean over {draws} products drawn with seed 0, with the 95 % interval over draws. This is an "
+            "intervention: the modality was really exchanged and everything else held. It is no correlation between "
+            "what products have and how they score."
+        )
+    draw_surrogate(scope)
+
+
+def draw_surrogate(scope: Microscope) -> None:
+    st.markdown("**A plain model that imitates this list**")
+    made = scope.surrogate
+    if made.fidelity is None:
+        st.caption("Too few products or no facts that some have and some have not.")
+        return
+    top = dict(list(made.weights.items())[:12])
+    if made.trusted:
+        explain_parts.bars(list(top), list(top.values()), "log odds of being near the top", "explain_facts")
+    told = (
+        f"Logistic regression on named facts, fitted to tell the first {made.top} of {made.items} products from the "
+        f"others. Fidelity on products it had not seen: area under the curve {made.fidelity:.2f} (chance .5). "
+        "It shows what products near the top have in common, which is correlation, not cause."
+    )
+    st.caption(told if made.trusted else f"{told} Below .7 it does not imitate the ranker, so no bars are shown.")
+    if st.toggle("Show as table", key="explain_facts_table"):
+        rows = [{"fact": fact, "log odds": weight} for fact, weight in made.weights.items()]
+        rows += [{"fact": f"do({word_of(m)})", "log odds": one.effect} for m, one in scope.interventions.items()]
+        st.dataframe(
+            rows, hide_index=True, key="explain_facts_rows", alt=f"Table of {len(rows)} facts and their weights"
+        )
+
+
+def draw_used(audit: dict[str, Any] | None, run: str) -> None:
+    """Whether the run uses each modality at all, over held-out data: one figure, one table."""
+    if audit is None:
+        with st.container(border=True):
+            st.markdown("#### :material/fact_check: Nobody has audited this run yet")
+            st.markdown(
+                "One command asks whether each modality is really used, and which explanations are faithful, over a "
+                "hundred held-out cases. Its verdict then stands here."
+            )
+            st.code(f"python -m core audit --run {run}", language="bash")
+        return
+    rows = explain_parts.usage_rows(audit)
+    explain_parts.bars(
+        [f"{word_of(row['modality'])}: {row['measure']}" for row in rows], [row["value"] for row in rows],
+        f"loss of {audit['metric']} (perceptual: share of it)", "explain_usage", 
+        [(row["low"], row["high"]) for row in rows],
+    )  # fmt: skip
+    for m, one in audit["modalities"].items():
+        used = "used" if one["perceptual"]["low"] > 0 else "not shown to be used"
+        path = "" if one["in_scoring_path"] else "; not in the scoring path"
+        st.markdown(f"{named(m)}: **{used}**{path}")
+    st.caption(
+        f"{audit['things']} held-out {audit['scope']} cases, seed {audit['seed']}, 95 % intervals. Perceptual: the "
+        "modality exchanged among the cases. Ablation: taken away at inference, nothing retrained. EMAP gain: what "
+        "only the interplay of modalities adds."
+    )
+    if st.toggle("Show as table", key="explain_usage_table"):
+        st.dataframe(rows, hide_index=True, key="explain_usage_rows", alt="Table of usage measures with intervals")

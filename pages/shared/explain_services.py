@@ -1,0 +1,176 @@
+"""The microscope's door to core and its caches. Everything is measured once for a case and kept with it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from core.domain import Modality, Part, Query, Recommendation
+from pages.shared import services
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from core.explaining import Microscope
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodInfo:
+    """A way to weigh words and patches, as a person picks it."""
+
+    name: str
+    title: str
+    tells: str
+    slow: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """One product before and after a change: places from 1."""
+
+    item_id: str
+    title: str
+    was: int
+    now: int
+    score: float
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def microscope(run: str, query: Query, item_id: str) -> Microscope:
+    """One product of one answer; raises what the pipeline raises."""
+    from core.explaining import Microscope as Scope
+
+    answer = services.answer(run, query)
+    opened = services.engine(run)
+    with opened.turn:
+        return Scope(opened.pipeline, query, item_id, answer, services.workspace().vectors)
+
+
+def methods() -> tuple[MethodInfo, ...]:
+    from core.explain.attribution import METHODS
+
+    return tuple(
+        MethodInfo(name=name, title=one.title, tells=one.tells, slow=one.slow) for name, one in METHODS.items()
+    )
+
+
+def baselines() -> Mapping[str, str]:
+    from core.explaining import BASELINES
+
+    return BASELINES
+
+
+def scaled(weights: Mapping[Modality, NDArray[np.float64]], modality: Modality) -> NDArray[np.float64]:
+    """Weights of one modality over its largest, so that its picture uses the whole scale."""
+    most = float(np.abs(weights[modality]).max(initial=0))
+    return weights[modality] / most if most else weights[modality]
+
+
+def photos(scope: Microscope, shown: services.Shop) -> list[bytes]:
+    """The photos that are explained: of the query, or of the product where its own modalities are."""
+    if scope.scorer.scope == "query":
+        return [part.content for part in scope.query.of_modality("image")]
+    paths = tuple(dict.fromkeys(scope.item.media.get("image", ())))[: len(scope.scorer.media.get("image", ()))]
+    return [services.workspace().media(shown.name, path) for path in paths]
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def opened_photo(photo: bytes) -> Image:
+    """Decoded through the one reader."""
+    from core.catalog.photos import read_image
+
+    return read_image(photo, "photo")[0]
+
+
+def overlay(photo: bytes, grid: NDArray[np.float64], opacity: float) -> bytes:
+    key = hashlib.sha256(photo + np.ascontiguousarray(grid).tobytes()).hexdigest()
+    return _overlay(key, round(opacity, 2), photo, grid)
+
+
+@st.cache_data(max_entries=200, show_spinner=False)
+def _overlay(key: str, opacity: float, _photo: bytes, _grid: NDArray[np.float64]) -> bytes:
+    from core.figures_explain import heat_picture
+
+    return heat_picture(opened_photo(_photo), _grid, opacity)
+
+
+def grid_of(scope: Microscope, weights: NDArray[np.float64], number: int) -> NDArray[np.float64]:
+    from core.explaining import grid_of as grid
+
+    return grid(scope.scorer.units["image"], weights, number)
+
+
+# ---- what if
+
+
+def cells(across: tuple[int, int], down: tuple[int, int], grid: tuple[int, int]) -> list[tuple[int, int]]:
+    """Cells of the grid inside a box given in percent."""
+    from core.explain.counterfactual import inside
+
+    return inside((across[0] / 100, down[0] / 100, across[1] / 100, down[1] / 100), grid)
+
+
+def painted(photo: bytes, across: tuple[int, int], down: tuple[int, int], how: str) -> bytes:
+    """The photo with a box in percent covered in its mean colour, or cut out of it, as PNG."""
+    from core.explain.counterfactual import cover
+    from core.explaining import as_png
+
+    image = opened_photo(photo)
+    if how == "crop":
+        width, height = image.size
+        left, right = (round(width * one / 100) for one in across)
+        top, bottom = (round(height * one / 100) for one in down)
+        return as_png(image.crop((left, top, max(right, left + 16), max(bottom, top + 16))))
+    return as_png(cover(image, cells(across, down, (20, 20)), (20, 20)))
+
+
+def struck(scope: Microscope, gone: Iterable[int]) -> str:
+    """The words of the question without some of them."""
+    from core.explain.counterfactual import strike
+
+    units = scope.scorer.units["text"]
+    texts = scope.scorer.read["text"]
+    rows = list(gone)
+    return "\n".join(
+        strike(text, [units.spans[row] for row in rows if units.parts[row] == number])
+        for number, text in enumerate(texts)
+    )
+
+
+def changed(
+    query: Query, text: str | None, photos: Sequence[bytes] | None, dropped: Iterable[Modality]
+) -> Query:  # fmt: skip
+    """The question with other words and photos, without some modalities; None leaves a modality as it is."""
+    gone = set(dropped)
+    parts: list[Part] = [part for part in query.parts if part.modality not in {"text", "image"} | gone]
+    if "text" not in gone:
+        parts += [*query.of_modality("text")] if text is None else Query.of(text=text).parts
+    if "image" not in gone:
+        parts += [*query.of_modality("image")] if photos is None else Query.of(images=tuple(photos)).parts
+    return Query(parts=tuple(parts), user=query.user)
+
+
+def moves(before: Recommendation, after: Recommendation, titles: Mapping[str, str], top: int = 10) -> list[Move]:
+    """The first products after a change, and where each stood before."""
+    was, now = (np.argsort(-np.asarray(one.coalitions[-1]), kind="stable") for one in (before, after))
+    place = {int(column): row + 1 for row, column in enumerate(was)}
+    return [
+        Move(
+            item_id=after.item_ids[column], title=titles.get(after.item_ids[column], after.item_ids[column]),
+            was=place[int(column)], now=row + 1, score=float(after.coalitions[-1][column]),
+        )
+        for row, column in enumerate(now[:top].tolist())
+    ]  # fmt: skip
+
+
+def verdict_of_run(run: str) -> dict[str, Any] | None:
+    """The stored audit of a run over its own catalogue, None where nobody made one."""
+    from core.evaluate.audits import read_audit
+
+    return read_audit(services.workspace(), run)

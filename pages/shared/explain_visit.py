@@ -1,0 +1,60 @@
+"""What one visitor does under the microscope: its session-state keys. State holds ids and choices, never weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+ITEM = "explain_item"
+BASELINE = "explain_baseline"
+VALUE = "explain_value"
+METHOD = "explain_method"
+OPACITY = "explain_opacity"
+WORD = "explain_word"
+VIEW = "explain_view"
+AS_TABLE = "explain_as_table"
+WORDS_TABLE = "explain_words_table"
+OTHER = "explain_other"
+STRUCK = "explain_struck"
+REWORDED = "explain_reworded"
+DROPPED = "explain_dropped"
+PHOTO = "explain_photo"
+EDIT = "explain_edit"
+ACROSS = "explain_across"
+DOWN = "explain_down"
+SWAP = "explain_swap"
+
+_SHOWN = "explain_shown"
+
+
+def address_item() -> str:
+    """The item that the address asks for, "" when it asks for none."""
+    return st.query_params.get(ITEM, "")
+
+
+def put_item(item_id: str) -> None:
+    if st.query_params.get(ITEM) != item_id:
+        st.query_params[ITEM] = item_id
+
+
+def choose(labels: Mapping[str, str]) -> None:
+    """Callback of the product box: puts the product into the address."""
+    chosen = labels.get(str(st.session_state.get(ITEM)))
+    if chosen:
+        put_item(chosen)
+
+
+def start_bench(case: str, text: str) -> None:
+    """A new case empties the bench; its text is the text of the question. Before widgets are drawn."""
+    if st.session_state.get(_SHOWN) == case:
+        return
+    st.session_state[_SHOWN] = case
+    clear_bench(text)
+
+
+def clear_bench(text: str) -> None:
+    """Callback: nothing struck, nothing covered, every modality there."""
+    for key in (STRUCK, DROPPED, EDIT, ACROSS, DOWN, SWAP, WORD, OTHER, PHOTO):
+        st.session_state.pop(key, None)
+    st.session_state[REWORDED] = text
