@@ -50,11 +50,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "privacy": BINDING,
     "figures_errors": GROUND | {"figures"},
     "mapping": BINDING,
+    "figures_explain": GROUND | {"figures"},
     "figures_map": GROUND | {"figures"},
     "figures_training": GROUND | {"figures"},
 }
 ABOVE_EVERYTHING = {"core.__main__", "core.doctor"}  # the command line binds all of core
-PAGE_MAY_IMPORT = GROUND | {"presets", "figures", "figures_map", "figures_training", "figures_errors"}
+PAGE_MAY_IMPORT = GROUND | {
+    "presets", "figures", "figures_explain", "figures_map", "figures_training", "figures_errors",
+}  # fmt: skip
 SHARED_MAY_IMPORT = PAGE_MAY_IMPORT | {
     "workspace", "pipeline", "jobs", "evaluate", "report", "importing", "doctor", "catalog", "explain", "people", "mapping",
     "explaining", "prepare",
