@@ -19,6 +19,13 @@ page = st.navigation(
             help="Ask with words and photos, see what moved the answer",
         ),
         st.Page(
+            ROOT / "pages" / "explain_page.py",
+            title="Explain",
+            icon=":material/biotech:",
+            url_path="explain",
+            help="Why this product, why not that one, what if, and how far to trust it",
+        ),
+        st.Page(
             ROOT / "pages" / "map_page.py",
             title="Map",
             icon=":material/scatter_plot:",
