@@ -209,7 +209,7 @@ def draw_results(answer: Recommendation, shop: services.Shop, address: visit.Add
     elif view == TABLE:
         draw_table(shown, shop)
     else:
-        draw_cards(shown, shop)
+        draw_cards(shown, shop, address)
 
 
 def draw_head(answer: Recommendation, shop: services.Shop, address: visit.Address, *, changed: bool) -> None:
@@ -266,7 +266,7 @@ def draw_sliders(answer: Recommendation) -> dict[str, float]:
     return weights
 
 
-def draw_cards(answer: Recommendation, shop: services.Shop) -> None:
+def draw_cards(answer: Recommendation, shop: services.Shop, address: visit.Address) -> None:
     """The products, best first."""
     if answer.players and answer.items:
         gates = parts.gates_line(answer.items[0], answer.players) if answer.scope == "query" else ""
@@ -276,6 +276,10 @@ def draw_cards(answer: Recommendation, shop: services.Shop) -> None:
         with grid.cell(), st.container(gap="xsmall"):
             picture = services.picture(shop, item.item_id, 320)
             parts.card(item, shop.items.get(item.item_id), picture, answer.players)
+            st.page_link(
+                "pages/explain_page.py", label="Why?", icon=":material/biotech:",
+                query_params={**address.as_parameters(), "explain_item": item.item_id},
+            )  # fmt: skip
 
 
 def draw_sides(answer: Recommendation, shop: services.Shop) -> None:
