@@ -27,6 +27,8 @@ GROUP_COLORS = (  # told apart by colour-blind eyes and on both backgrounds; the
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#9A8B00", "#8C6BB1", "#A6611A", "#7F7F7F",
 )  # fmt: skip
 OTHERS = "all others"
+FOUND_COLOR = "#D55E00"
+DIMMED = {"selected": {"marker": {"opacity": 1.0}}, "unselected": {"marker": {"opacity": 0.18}}}  # 2-D only
 SIZE = {2: 7, 3: 3.5}
 
 
@@ -140,8 +142,7 @@ def map_figure(
                 customdata=points.numbers[part].astype(np.int32),
                 text=[points.hover[row] for row in np.flatnonzero(part)],
                 hovertemplate="%{text}<extra></extra>",
-                selected={"marker": {"opacity": 1.0}} if dimensions == 2 else None,
-                unselected={"marker": {"opacity": 0.18}} if dimensions == 2 else None,
+                **(DIMMED if dimensions == 2 else {}),
             )
         )
     for mark in marks:
@@ -195,18 +196,21 @@ def _axes(places: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
 
 
 def _mark(trace: type, mark: Mark, dimensions: int) -> object:
-    """A large open ring around a place, with its name beside it."""
+    """A large open ring around a place, with its name beside it; it stays bright whatever is selected."""
     place = {axis: [float(value)] for axis, value in zip("xyz", mark.place, strict=False)}
-    color = slot_color(mark.slot) if mark.slot in (*MODALITIES, FUSED) else "#D55E00"
+    color = slot_color(mark.slot) if mark.slot in (*MODALITIES, FUSED) else FOUND_COLOR
+    above = {"text": "top center", "image": "bottom center"}
+    bright = {"unselected": {"marker": {"opacity": 1.0}, "textfont": {"color": color}}} if dimensions == 2 else {}
     return trace(
         **place,
+        **bright,
         mode="markers+text",
         name=plain(mark.name),
-        text=[plain(mark.name)],
-        textposition="top center",
+        text=[f"<b>{plain(mark.name)}</b>"],
+        textposition=above.get(mark.slot, "middle right"),
         marker={
-            "size": 15 if dimensions == 2 else 8, "symbol": "circle-open", "color": color, "opacity": 1.0,
-            "line": {"width": 3, "color": color},
+            "size": 20 if dimensions == 2 else 9, "symbol": "circle-open", "color": color, "opacity": 1.0,
+            "line": {"width": 4, "color": color},
         },
         hovertemplate=f"{plain(mark.name)}<extra></extra>",
         showlegend=False,

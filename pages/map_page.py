@@ -53,10 +53,6 @@ def draw_search(shown: map_services.Drawing, colour: str) -> str:
             on_change=map_visit.choose_group, args=(groups,), disabled=not groups,
             placeholder="choose a group" if groups else "colour by groups first",
         )  # fmt: skip
-        st.button(
-            "Clear", key="map_clear", icon=":material/close:", type="tertiary", on_click=map_visit.clear,
-            disabled=not map_visit.selected(),
-        )  # fmt: skip
         st.toggle("Show as table", key=map_visit.AS_TABLE)
     return products.get(found or "", "")
 
@@ -69,8 +65,6 @@ def draw_explorer(run: str, query: Query | None, asked_key: str) -> None:
         return
     asked = draw_placing(shown, run, query)
     colour, dimensions, blend, lines = draw_controls(shown)
-    frame = f"{'before' if blend == 0 else 'after'}-{dimensions}"
-    map_parts.truth_tiles(shown.map.numbers, shown.map.report, frame)
     found = draw_search(shown, colour)
     picture, beside = st.columns([5, 3], gap="medium")
     with picture:
@@ -85,6 +79,8 @@ def draw_explorer(run: str, query: Query | None, asked_key: str) -> None:
         if asked and blend < 1:
             st.caption("Your query has a place after alignment only; move the slider to see it.")
     with beside:
+        frame = f"{'before' if blend == 0 else 'after'}-{dimensions}"
+        map_parts.truth_tiles(shown.map.numbers, shown.map.report, frame)
         draw_selected(shown)
         if asked:
             draw_asked(shown, asked)
@@ -119,8 +115,13 @@ def draw_selected(shown: map_services.Drawing) -> None:
     elif len(chosen) == 1:
         with st.container(border=True, key="map_product"):
             map_parts.product(shown, chosen[0])
+            draw_clear()
     else:
         draw_group(shown, chosen)
+
+
+def draw_clear() -> None:
+    st.button("Clear", key="map_clear", icon=":material/close:", type="tertiary", on_click=map_visit.clear)
 
 
 def draw_group(shown: map_services.Drawing, chosen: list[str]) -> None:
@@ -128,6 +129,7 @@ def draw_group(shown: map_services.Drawing, chosen: list[str]) -> None:
     with st.container(border=True, key="map_group_panel"):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.markdown(f"**{len(chosen)} products selected**", width="content")
+            draw_clear()
             st.download_button(
                 "CSV", map_services.csv_of(rows), file_name="fusescope-selection.csv", mime="text/csv",
                 key="map_csv", icon=":material/download:", type="tertiary", on_click="ignore",

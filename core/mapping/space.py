@@ -10,9 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from core.domain import Modality, Query
+from core.errors import ModelError
 from core.explain.map import before_alignment
 from core.features import Features, Media, contents_of, parts_of
 from core.pipeline import Pipeline
+from core.rank import reads
 
 FUSED = "fused"
 
@@ -49,7 +51,16 @@ class Spaces:
 
 
 def spaces_of(pipeline: Pipeline, features: Features) -> Spaces:
-    """All vectors of the pipeline's catalogue. features: of the same catalogue and the run's own encoders."""
+    """All vectors of the pipeline's catalogue. features: of the same catalogue and the run's own encoders.
+
+    Raises ModelError where the run learned no shared space.
+    """
+    if reads(pipeline.settings) != "vectors":
+        raise ModelError(
+            "E-MODEL-TYPE",
+            f"run {pipeline.run}: its ranker {pipeline.settings.rank} aligns nothing, so there is no shared space to "
+            "draw. Choose a run that ranks fused vectors, such as content or multimodal.",
+        )
     modalities = pipeline.model.modalities
     present = {m: np.array([bool(item.get(m)) for item in features.items]) for m in modalities}
     trained = (pipeline.known >= 0).cpu().numpy()
@@ -81,16 +92,17 @@ def mean_states(features: Features, modality: Modality) -> NDArray[np.float32]:
 def aligned(
     pipeline: Pipeline, features: Features, things: Sequence[Media], block: int = 64
 ) -> dict[Modality, NDArray[np.float32]]:
-    """modality -> (B, D), by the very path of a live query: all modalities of a thing go through the aligner at once.
-
-    An aligner that fills in what is missing would show a modality that is not there: its rows are set to zero.
+    """modality -> (B, D), every modality aligned without sight of the others: an aligner that mixes them would put the
+    sides of an item together by telling each about the other. What was filled in for a missing one is set to zero.
     """
     model = pipeline.model
     banks, pieces = {m: features.bank(m) for m in model.modalities}, []
     for start in range(0, len(things), block):
         part = things[start : start + block]
         encoded = {m: bank.batch([one.get(m, ()) for one in part]).to(pipeline.device) for m, bank in banks.items()}
-        pieces.append({m: one.pooled for m, one in model.align(model.standardise(encoded)).items()})
+        standardised = model.standardise(encoded)
+        apart = model.align_apart(standardised, model.align(standardised))
+        pieces.append({m: one.pooled for m, one in apart.items()})
     joined = {m: torch.cat([piece[m] for piece in pieces]).float().cpu().numpy() for m in model.modalities}
     there = {m: np.array([bool(one.get(m)) for one in things]) for m in model.modalities}
     return {m: np.where(there[m][:, None], rows, 0).astype(np.float32) for m, rows in joined.items()}
@@ -128,4 +140,5 @@ def query_vectors(pipeline: Pipeline, query: Query) -> dict[str, NDArray[np.floa
     players = pipeline.players(query, states)
     whole = pipeline.align(states, players)
     fused = pipeline.fuse(whole).vectors[-1]
-    return {**{m: whole[m].pooled[-1].cpu().numpy() for m in players}, FUSED: fused.cpu().numpy()}
+    alone = {m: whole[m].pooled[1 << bit] for bit, m in enumerate(players)}  # without sight of the others
+    return {m: vector.float().cpu().numpy() for m, vector in {**alone, FUSED: fused}.items()}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,7 +56,7 @@ def _colourings(shown: Drawing) -> dict[str, Colouring]:
         found["cluster"] = _by_cluster
     if any(item and item.price is not None for item in items):
         found["price"] = _by_value("price", lambda item: item.price)
-    for name, values in facts(shown.map.catalogue, shown.map.version, shown.map.run).items():
+    for name, values in facts(shown).items():
         found[name] = _by_value(name, lambda item, values=values: values.get(item.item_id))
     if len(shown.map.modalities) > 1:
         found["distance of the sides"] = _by_distance
@@ -78,16 +80,40 @@ def attribute_names(items: Sequence[Item | None]) -> list[str]:
     return [name for name in names if 1 < len(different[name]) <= MANY_VALUES]
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
-def facts(catalogue: str, version: str, run: str) -> dict[str, dict[str, float]]:
-    """Numbers that people gave: name -> item id -> value. Mean rating; the middle rank of the product in its held-out
-    questions, where these were judged."""
+def facts(shown: Drawing) -> dict[str, dict[str, float]]:
+    """Numbers that only some products have: name -> item id -> value."""
+    found = {
+        "mean rating": mean_ratings(shown.map.catalogue, shown.map.version),
+        "error: rank of the truth": error_ranks(shown.map.run),
+    }
+    return {name: values for name, values in found.items() if values}
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def mean_ratings(catalogue: str, version: str) -> dict[str, float]:
     given: dict[str, list[float]] = {}
     for row in services.workspace().catalogue(catalogue).interactions:
         if row.rating is not None:
             given.setdefault(row.item_id, []).append(row.rating)
-    found = {"mean rating": {item_id: float(np.mean(values)) for item_id, values in given.items()}}
-    return {name: values for name, values in found.items() if values}
+    return {item_id: float(np.mean(values)) for item_id, values in given.items()}
+
+
+def error_ranks(run: str) -> dict[str, float]:
+    """The middle rank of a product in the held-out questions it answers, 1 is best; empty where none were judged."""
+    from core.evaluate.casebook import CaseSet
+
+    path = CaseSet(run=run).file(services.workspace())
+    return _error_ranks(str(path), path.stat().st_mtime_ns) if path.is_file() else {}
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _error_ranks(path: str, changed: int) -> dict[str, float]:
+    from core.evaluate.cases import Cases
+
+    cases, ranks = Cases.from_bytes(Path(path).read_bytes()), defaultdict(list)
+    for item_id, rank in zip(cases.item.tolist(), cases.rank.tolist(), strict=True):
+        ranks[item_id].append(rank)
+    return {item_id: float(np.median(values)) for item_id, values in ranks.items()}
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

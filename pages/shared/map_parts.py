@@ -43,34 +43,32 @@ def progress(label: str, fraction: float, remaining: float | None) -> None:
 def truth_tiles(numbers: Mapping[str, Any], report: Mapping[str, Any], frame: str) -> None:
     """The numbers beside the picture, each with a sentence."""
     told, stable = numbers.get(frame, {}), numbers.get("stability")
-    gap = next(iter(report["gap"].items()), None)
-    row = st.grid(6, min_column_width=130, gap="small", border=True)
-    for label, key, sentence in (
-        ("Trustworthiness", "trustworthiness", "1: every neighbour on the map is one in the space; random maps: .5."),
-        ("Continuity", "continuity", "1: every neighbour in the space is one on the map; low: torn clusters."),
-        ("Neighbours kept", "neighbours_kept", "Overlap of the 15 nearest on the map and in the space."),
-    ):
+    gap, pair = next(iter(report["gap"].items()), None), next(iter(report["pairs"].items()), None)
+    tiles = [
+        ("Trustworthiness", _number(told.get("trustworthiness")),
+         "1: every neighbour on the map is one in the space; a random map has .5."),
+        ("Continuity", _number(told.get("continuity")),
+         "1: every neighbour in the space is one on the map; low: clusters are torn apart."),
+        ("Neighbours kept", _number(told.get("neighbours_kept")),
+         "Share of the 15 nearest in the space that are among the 15 nearest on the map."),
+        ("Stability", _number(stable and stable["neighbours_kept"]),
+         "Neighbours on the map that stay the same with another seed, mean over five maps; Procrustes disparity "
+         + (f"{stable['disparity']:.3f}, 0 = the same map." if stable else "not known yet.")),
+        ("Modality gap", _change(gap and gap[1], lambda one: one),
+         "Distance between the means of two modalities, before and after alignment"
+         + (f", {_words_of(gap[0])}. By chance, two halves of one modality: {gap[1]['chance']:.2f}." if gap else ".")),
+        ("Other side in 10", _change(pair and pair[1], lambda one: one["recall@10"]["forward"]),
+         "How often a product's other modality is among the ten nearest, before and after alignment"
+         + (f", {_words_of(pair[0])}. By chance {pair[1]['after']['chance']['recall@10']:.2f}." if pair else ".")),
+    ]  # fmt: skip
+    row = st.grid(3, min_column_width=110, gap="xsmall", border=True)
+    for label, value, sentence in tiles:
         with row.cell():
-            st.metric(label, _number(told.get(key)), help=sentence)
-    with row.cell():
-        st.metric(
-            "Stability", _number(stable and stable["neighbours_kept"]),
-            help="Neighbours on the map that are the same with another seed, mean over five maps"
-            + (f"; Procrustes disparity {stable['disparity']:.3f}, 0 = the same." if stable else "; not drawn yet."),
-        )  # fmt: skip
-    with row.cell():
-        st.metric(
-            "Modality gap", _change(gap and gap[1], lambda one: one),
-            help="Distance between the mean of one modality and the mean of the other, before and after alignment. "
-            + (f"{gap[0]}; by chance (two halves of one modality) {gap[1]['chance']:.2f}." if gap else ""),
-        )  # fmt: skip
-    pair = next(iter(report["pairs"].items()), None)
-    with row.cell():
-        st.metric(
-            "Other side in 10", _change(pair and pair[1], lambda one: one["recall@10"]["forward"]),
-            help="How often a product's other modality is among the ten nearest, before and after alignment. "
-            + (f"{pair[0]}; by chance {pair[1]['after']['chance']['recall@10']:.2f}." if pair else ""),
-        )  # fmt: skip
+            st.markdown(f":small[:gray[{label}]]  \n**{value}**", help=sentence)
+
+
+def _words_of(pair: str) -> str:
+    return " and ".join(slot_word(one) for one in pair.split("-"))
 
 
 def _change(states: Mapping[str, Any] | None, number: Callable[[Any], float]) -> str:
@@ -90,8 +88,8 @@ def space_table(report: Mapping[str, Any]) -> list[dict[str, str]]:
         for k in (1, 5, 10):
             for way, words in (("forward", f"{a} find {b}"), ("backward", f"{b} finds {a}")):
                 found, chance = [one[f"recall@{k}"][way] for one in (before, after)], after["chance"][f"recall@{k}"]
-                best = f"{after['ceiling'][f'recall@{k}']:.3f} at best" if after.get("ceiling") else ""
-                rows.append(_row(f"{words}, recall@{k}", *found, f"{chance:.3f}", f"higher is better {best}".strip()))
+                best = f"; {after['ceiling'][f'recall@{k}']:.3f} at best" if after.get("ceiling") else ""
+                rows.append(_row(f"{words}, recall@{k}", *found, f"{chance:.3f}", f"higher is better{best}"))
         for way, words in (("forward", f"{a} find {b}"), ("backward", f"{b} finds {a}")):
             rows.append(
                 _row(
