@@ -46,6 +46,13 @@ page = st.navigation(
             url_path="models",
             help="Train runs, compare them on one board, put two side by side",
         ),
+        st.Page(
+            ROOT / "pages" / "data_page.py",
+            title="Data",
+            icon=":material/inventory_2:",
+            url_path="data",
+            help="What a catalogue holds, what was cleaned and refused; import your own",
+        ),
     ],
     position="top",
 )

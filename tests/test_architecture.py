@@ -49,6 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "people": BINDING | {"report"},
     "privacy": BINDING,
     "figures_errors": GROUND | {"figures"},
+    "figures_data": GROUND | {"figures"},
     "mapping": BINDING,
     "figures_explain": GROUND | {"figures"},
     "figures_map": GROUND | {"figures"},
@@ -56,7 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 ABOVE_EVERYTHING = {"core.__main__", "core.doctor"}  # the command line binds all of core
 PAGE_MAY_IMPORT = GROUND | {
-    "presets", "figures", "figures_explain", "figures_map", "figures_training", "figures_errors",
+    "presets", "figures", "figures_explain", "figures_map", "figures_training", "figures_errors", "figures_data",
 }  # fmt: skip
 SHARED_MAY_IMPORT = PAGE_MAY_IMPORT | {
     "workspace", "pipeline", "jobs", "evaluate", "report", "importing", "doctor", "catalog", "explain", "people", "mapping",
