@@ -73,7 +73,7 @@ class Slice:
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """What was found: slices, the dearest first, and how many were looked at; worse is -1 where less is worse."""
+    """What was found: slices in order, and how many were looked at; worse is -1 where less of the metric is worse."""
 
     metric: str
     slices: tuple[Slice, ...]
@@ -117,7 +117,8 @@ def search_slices(
     """Every value of every attribute, and every pair of two attributes, against the rest of the cases.
 
     values (Q,) of the metric; groups (Q,) the product (or user) a case belongs to. Listed are those found and the
-    `show` dearest of the others, ordered by cost in the direction that is worse. Singles and pairs are two families
+    `show` dearest of the others: first those found to be worse, the surest first, so that a slice stands before what
+    contains it; then those found to be better; then the others by cost. Singles and pairs are two families
     with half of the error each, so that the many pairs do not hide a single.
     """
     tester = _Tester.of(values, groups)
@@ -131,8 +132,9 @@ def search_slices(
     tried: list[tuple[tuple[Condition, ...], Mask]] = [((one,), mask) for one, mask in singles]
     tried += [((singles[a][0], singles[b][0]), mask) for (a, b), mask in zip(pairs, both, strict=True)]
     cost = [worse * float(mask.sum()) * tester.difference(mask) for _, mask in tried]
-    order = np.argsort(-np.asarray(cost), kind="stable").tolist() if tried else []
-    listed = [at for at in order if adjusted[at] < ALPHA] + [at for at in order if adjusted[at] >= ALPHA][:show]
+    found = sorted((at for at, p in enumerate(adjusted) if p < ALPHA), key=lambda at: (cost[at] <= 0, ps[at]))
+    others = sorted((at for at, p in enumerate(adjusted) if p >= ALPHA), key=lambda at: -cost[at])
+    listed = [*found, *others[:show]]
     intervals = tester.intervals([tried[at][1] for at in listed], seed)
     slices = [
         tester.slice(tried[at][0], tried[at][1], ps[at], adjusted[at], interval)
