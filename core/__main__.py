@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from typing import Any, TextIO
 
-from core.commands import DONE, REFUSED, Reply, answers, data, explaining, mapping, people, quality, training
+from core.commands import DONE, REFUSED, Reply, answers, data, explaining, exports, mapping, people, quality, training
 from core.errors import FusescopeError
 
-GROUPS = (data, training, answers, mapping, explaining, people, quality)
+GROUPS = (data, training, answers, mapping, explaining, people, quality, exports)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -37,12 +37,12 @@ class Ledger:
     def ident(self, table: Table, record: Record, column: str) -> str | None:
         """The trimmed id, None where it is none."""
         came = table.cell(record, column)
-        key = came.strip()
+        key = plain_cell(came.strip())
         fault = id_fault(key)
         if fault:
             self.tell("E-ROW-ID", table, record, column, key, fault, "give the row an id. The row was skipped.")
             return None
-        if key != came:
+        if came.strip() != came:
             self.tell("N-ROW-TRIM", table, record, column, came, "has spaces around it", "they were cut off.")
         return key
 

@@ -99,10 +99,14 @@ def _read_interactions(book: Benchmark, path: Path, part: str) -> None:
 
 
 def _moment(book: Benchmark, table: Table, record: Record) -> Any:
-    """RecBole writes times as floats: 964981247.0 is the integer."""
-    if table.cell(record, "timestamp").endswith(".0"):
-        record = replace(record, cells=[cell.removesuffix(".0") for cell in record.cells])
-    return book.moment(table, record)
+    """RecBole writes times as floats: 964981247.0 and 964981247.25 are seconds with a fraction."""
+    whole, dot, part = table.cell(record, "timestamp").strip().partition(".")
+    if not dot or not part.isdigit():
+        return book.moment(table, record)
+    place = table.places["timestamp"]
+    cells = [whole if at == place else cell for at, cell in enumerate(record.cells)]
+    moment = book.moment(table, replace(record, cells=cells))
+    return moment if moment in (None, BAD) else moment + round(1_000 * float(f"0.{part}"))
 
 
 def _read_items(book: Benchmark, path: Path) -> None:
