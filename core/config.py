@@ -32,8 +32,9 @@ class RunSettings:
     own_photo: chance that a training query without a photo borrows one of its product's. weight_align: of the
     alignment loss; align_loss: infonce or uniformity. weight_users: how far the users' loss reaches into the item
     vectors (0: not at all). tune_folds: first find the best number of epochs on one of so many folds of the products,
-    held out; 0 trains at once. impute: what stands in for a missing modality, see core.prepare.impute; clean: cleaning
-    steps of core.catalog.clean that are on, with commas; drop_tokens: chance that training misses a word or patch.
+    held out; 0 trains at once. unfreeze: how many of the text encoder's last blocks are fine-tuned. impute: what stands
+    in for a missing modality, see core.prepare.impute; clean: cleaning steps of core.catalog.clean that are on, with
+    commas; drop_tokens: chance that training misses a word or patch.
 
     Of rankers that learn from interactions: own_width of the vectors of users and items; layers of a graph or a
     Transformer; loss: bpr, softmax or auto (what the ranker is known for); negatives a softmax draws, and its heat
@@ -48,6 +49,7 @@ class RunSettings:
     protocol: str = "cold"
     text_encoder: str = "minilm"
     image_encoder: str = "efficientnet_lite0"
+    unfreeze: int = 0
     seed: int = 0
     epochs: int = 6
     patience: int = 6
@@ -81,7 +83,7 @@ class RunSettings:
         for name, low, high in (
             ("epochs", 0, 1000), ("batch", 2, 65536), ("width", 4, 4096), ("kept", 4, 8192), ("soften", 0, 1),
             ("drop_modality", 0, 1), ("drop_tokens", 0, 0.9), ("own_photo", 0, 1), ("learning_rate", 0, 1),
-            ("threads", 1, 256),
+            ("threads", 1, 256), ("unfreeze", 0, 48),
             ("tune_folds", 0, 100), ("own_width", 1, 4096), ("layers", 0, 12), ("negatives", 1, 1 << 20),
             ("heat", 1e-3, 10), ("penalty", 0, 10), ("user_batch", 1, 1 << 20), ("item_share", 0, 10),
         ):  # fmt: skip

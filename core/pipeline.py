@@ -28,6 +28,7 @@ from core.config import RunSettings, wanted_device
 from core.domain import MATRIX, Catalogue, Distance, Modality, Notice, Query, RankedItem, Recommendation
 from core.encode import load_encoder
 from core.encode.states import States, collate
+from core.encode.text import tuned_name
 from core.errors import InputError, ModelError, SettingsError, UnknownNameError
 from core.explain.shapley import shapley, shares
 from core.features import Features, catalogue_features, encoder_name
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from core.workspace import Workspace
 
 FORMAT = 1  # of run.json; a newer one is refused
+TUNED_TEXT = "encoder-text.safetensors"  # blocks of the text encoder that were fine-tuned with the run
 Read = Mapping[Modality, list[Any]]  # modality -> cleaned texts or decoded photos
 
 
@@ -276,6 +278,7 @@ def load_run(
         raise ModelError(
             "E-MODEL-VERSION", f"run {folder.name}: its format is {told['format']}; at most {FORMAT} is known. Update."
         )
+    told = with_tuned_encoder(folder, told)
     settings, device = RunSettings(**told["settings"]), best_device(wanted_device())
     model = Model(settings, told["widths"], len(told["users"]), len(told["items"]))
     weights = from_bytes(read_verified(folder / "model.safetensors", told["digests"]["model.safetensors"]))
@@ -297,6 +300,15 @@ def load_run(
         whole = [rows[end - length : end] for end, length in zip(ends, lengths, strict=True)]
         pipeline.histories = [follow(history, catalogue.gone) for history in whole] if catalogue.gone else whole
     return pipeline
+
+
+def with_tuned_encoder(folder: Path, told: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What run.json tells, its text encoder named together with the blocks that were fine-tuned, where some were."""
+    if TUNED_TEXT not in told["digests"]:
+        return told
+    read_verified(folder / TUNED_TEXT, told["digests"][TUNED_TEXT])
+    name = tuned_name(told["settings"]["text_encoder"], folder / TUNED_TEXT)
+    return {**told, "settings": {**told["settings"], "text_encoder": name}}
 
 
 def item_vectors(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -40,29 +41,51 @@ class MediaBank:
 
     def batch(self, things: Sequence[Sequence[int]]) -> Encoded:
         """things: per thing the rows of its media (also none) -> padded float32 batch."""
-        count = max([1, *(len(media) for media in things)])
-        media = torch.full((len(things), count), -1, dtype=torch.long)
-        for row, thing in enumerate(things):
-            if thing:
-                media[row, : len(thing)] = torch.as_tensor(list(thing))
-        pooled_mask = media >= 0  # (B, R)
-        known = media.clamp(min=0)
-        lengths = torch.where(pooled_mask, self.length[known] if len(self) else 0, 0)  # (B, R)
-        ends = lengths.cumsum(1)
-        total = max(1, int(ends[:, -1].max()))
-        place = torch.arange(total).expand(len(things), -1)  # (B, L)
-        part = torch.searchsorted(ends, place.contiguous(), right=True).clamp(max=count - 1)  # (B, L)
-        mask = place < ends[:, -1:]
-        begins = (ends - lengths).gather(1, part)
-        source = (self.start[known].gather(1, part) if len(self) else place) + place - begins
-        source = torch.where(mask, source, 0)
-        tokens = self.gathered(self.tokens, source) * mask[..., None]
-        pooled = self.gathered(self.pooled, known) * pooled_mask[..., None]
+        at = places(self.start, self.length, things)
         return Encoded(
-            tokens=tokens, mask=mask, part=torch.where(mask, part, 0), pooled=pooled, pooled_mask=pooled_mask
+            tokens=self.gathered(self.tokens, at.token) * at.mask[..., None],
+            mask=at.mask,
+            part=at.part,
+            pooled=self.gathered(self.pooled, at.medium) * at.pooled_mask[..., None],
+            pooled_mask=at.pooled_mask,
         )
 
     def gathered(self, table: Tensor, rows: Tensor) -> Tensor:
         if not len(self):
             return torch.zeros(*rows.shape, self.width)
         return table[rows].float()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where in flat tables the states of B things lie: token (B, L) rows of tokens, medium (B, R) rows of media, 0
+    where masks are False; part (B, L) which medium of the thing a token belongs to."""
+
+    token: Tensor
+    mask: Tensor
+    part: Tensor
+    medium: Tensor
+    pooled_mask: Tensor
+
+
+def places(start: Tensor, length: Tensor, things: Sequence[Sequence[int]]) -> Places:
+    """start, length (n,): where the tokens of each medium begin in the flat table, and how many they are."""
+    count = max([1, *(len(media) for media in things)])
+    media = torch.full((len(things), count), -1, dtype=torch.long)
+    for row, thing in enumerate(things):
+        if thing:
+            media[row, : len(thing)] = torch.as_tensor(list(thing))
+    pooled_mask = media >= 0  # (B, R)
+    known = media.clamp(min=0)
+    lengths = torch.where(pooled_mask, length[known] if len(length) else 0, 0)  # (B, R)
+    ends = lengths.cumsum(1)
+    total = max(1, int(ends[:, -1].max()))
+    place = torch.arange(total).expand(len(things), -1)  # (B, L)
+    part = torch.searchsorted(ends, place.contiguous(), right=True).clamp(max=count - 1)  # (B, L)
+    mask = place < ends[:, -1:]
+    begins = (ends - lengths).gather(1, part)
+    token = (start[known].gather(1, part) if len(length) else place) + place - begins
+    return Places(
+        token=torch.where(mask, token, 0), mask=mask, part=torch.where(mask, part, 0), medium=known,
+        pooled_mask=pooled_mask,
+    )  # fmt: skip

@@ -11,19 +11,22 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load as from_bytes
 
 from core.encode.states import States, quiet_transformers
 from core.encode.weights import MINILM
-from core.files import digest_file
+from core.files import digest_bytes, digest_file
 
 TOKEN_BUDGET = 2048  # tokens a batch; small budgets stay in the CPU cache and win
+TUNED = "::"  # between the name of an encoder and the file of its fine-tuned blocks
 VERSION = 1  # of the preprocessing; part of the fingerprint
 
 
 class TextEncoder:
     """A frozen Transformer: one state a word piece, and their mean.
 
-    name: "minilm", a hub id or a folder with a Hugging Face model. Computes in fp32 on any device.
+    name: "minilm", a hub id or a folder with a Hugging Face model; with blocks that were fine-tuned, see
+    `tuned_name`. Computes in fp32 on any device.
     """
 
     modality = "text"
@@ -32,14 +35,19 @@ class TextEncoder:
         quiet_transformers()
         from transformers import AutoModel, AutoTokenizer
 
-        folder = MINILM.verified().parent if name == "minilm" else name
         self.name, self.device = name, device
+        name, tuned = base_and_tuned(name)
+        folder = MINILM.verified().parent if name == "minilm" else name
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         self.model: Any = AutoModel.from_pretrained(folder, trust_remote_code=False, dtype=torch.float32)
         self.model.eval().requires_grad_(False).to(device)
         self.width: int = self.model.config.hidden_size
         self.max_length = min(max_length, self.model.config.max_position_embeddings)
         self.fingerprint = f"text-{name_of(name)}-{weights_digest(name, self.model)}-{self.max_length}-v{VERSION}-fp32"
+        if tuned is not None:
+            data = tuned.read_bytes()
+            self.model.load_state_dict(from_bytes(data), strict=False)
+            self.fingerprint += f"-tuned-{digest_bytes(data)[:12]}"
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str], on_step: Callable[[int], None] | None = None) -> list[States]:
@@ -117,6 +125,17 @@ def pad(ids: Sequence[Sequence[int]], fill: int) -> tuple[np.ndarray, np.ndarray
     for at, row in enumerate(ids):
         padded[at, : len(row)], mask[at, : len(row)] = row, 1
     return padded, mask
+
+
+def tuned_name(name: str, weights: Path) -> str:
+    """The name of an encoder some of whose blocks are replaced by those in a safetensors file."""
+    return f"{name}{TUNED}{weights}"
+
+
+def base_and_tuned(name: str) -> tuple[str, Path | None]:
+    """The other way round: the encoder that was fine-tuned, and the file of its blocks, None where it was not."""
+    base, mark, path = name.partition(TUNED)
+    return base, Path(path) if mark else None
 
 
 def name_of(name: str) -> str:

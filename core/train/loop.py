@@ -13,6 +13,7 @@ from torch.nn import functional
 from core.align.losses import alignment_loss
 from core.config import RunSettings
 from core.domain import Aligned, Encoded, Modality
+from core.encode.tail import DECAY, RATE, TunedBank
 from core.model import Model
 from core.prepare.impute import pooled_vectors
 from core.prepare.noise import drop_tokens
@@ -37,7 +38,8 @@ class Trainer:
         self.row_of = {item: row for row, item in enumerate(data.trainable)}
         fit_spaces(model, data, settings.soften)
         fit_imputer(model, data)
-        self.parts = nn.ModuleDict({"model": model}).to(device)  # all that is trained
+        tuned = {m: bank.tail for m, bank in data.banks.items() if isinstance(bank, TunedBank)}
+        self.parts = nn.ModuleDict({"model": model, **tuned}).to(device)  # all that is trained
         self.memory = torch.zeros(len(data.trainable), settings.width)  # last seen vector of every trainable item
         self.histories = [[(self.row_of[i], r) for i, r in history if i in self.row_of] for history in data.histories]
         self.likes = [(u, item) for u, history in enumerate(self.histories) for item in sorted(positives(history))]
@@ -57,7 +59,7 @@ class Trainer:
         """
         tell, settings = on_step or (lambda label, fraction, figures: None), self.settings
         per_epoch = max(1, math.ceil(len(self.data.asks) / settings.batch))
-        optimiser = torch.optim.AdamW(groups(self.model, settings))
+        optimiser = torch.optim.AdamW([*groups(self.model, settings), *self.tuned_groups()])
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser,
             max_lr=[group["lr"] for group in optimiser.param_groups],
@@ -87,6 +89,11 @@ class Trainer:
             tell(label, state.epoch / settings.epochs, state.curves[-1])
         self.parts.load_state_dict(state.weights)
         return state.best_epoch, state.curves
+
+    def tuned_groups(self) -> list[dict]:
+        """Blocks of encoders that are fine-tuned, at a rate of their own."""
+        tails = [part for name, part in self.parts.items() if name != "model"]
+        return [{"params": list(tail.parameters()), "weight_decay": DECAY, "lr": RATE} for tail in tails]
 
     def settled(self, state: Progress, stop_after: int | None) -> bool:
         """Whether there is nothing more to learn: the last epoch, the one asked for, no better one for too long."""

@@ -28,7 +28,7 @@ from core.features import Features, catalogue_features, without_media
 from core.files import digest_bytes, write_atomic
 from core.fuse import FUSERS
 from core.model import Model, best_device
-from core.pipeline import load_run
+from core.pipeline import TUNED_TEXT, load_run
 from core.prepare.faults import cleaned
 from core.prepare.impute import IMPUTERS
 from core.rank import RANKERS, reads
@@ -38,6 +38,7 @@ from core.train.curves import CURVES, EVENTS, Curves
 from core.train.data import TrainingData
 from core.train.interactions import InteractionTrainer, learns_from_interactions
 from core.train.loop import Trainer
+from core.train.unfreeze import Unfrozen, tuned_features
 
 OnStep = Callable[[str, float, dict[str, float]], None]
 FORMAT = 1  # of run.json; a newer one is refused
@@ -79,6 +80,7 @@ def train_run(
     kept = checkpoints(out, catalogue, settings, split)
     if not resume:
         forget(out, kept)
+    unfrozen = Unfrozen.of(catalogue, settings, vectors, lambda label, fraction: tell(label, 0.0, {}))
     features = (
         without_media(catalogue)
         if reads(settings) == "ids"
@@ -87,10 +89,13 @@ def train_run(
         )
     )
     with deterministic(settings):
-        stop = best_length(catalogue, settings, features, split, kept["tuning"]) if settings.tune_folds else None
+        prepare = unfrozen.prepare if unfrozen else lambda data: data
+        stop = None
+        if settings.tune_folds:
+            stop = best_length(catalogue, settings, features, split, kept["tuning"], prepare)
         if split.name == "everything" and stop is None:
             stop = settings.epochs  # nothing is held out to choose an epoch by
-        data = training_data(catalogue, features, split)
+        data = prepare(training_data(catalogue, features, split))
         model = fresh_model(settings, features, data)
         device = best_device(wanted_device())
         with Curves(out) as shown:
@@ -103,6 +108,10 @@ def train_run(
         "model.safetensors": to_bytes({name: value.cpu() for name, value in model.state_dict().items()}),
         "history.safetensors": to_bytes(history_tensors(data)),
     }
+    if unfrozen:
+        parts[TUNED_TEXT] = data.banks["text"].tail.to_bytes()
+        write_atomic(out / TUNED_TEXT, parts[TUNED_TEXT])
+        features = tuned_features(catalogue, settings, vectors, out, lambda label, fraction: tell(label, 0.91, {}))
     told = {
         "format": FORMAT,
         "run": out.name,
@@ -167,10 +176,15 @@ def forget(out: Path, kept: Mapping[str, Checkpoint], curves: bool = True) -> No
         shutil.rmtree(out / EVENTS, ignore_errors=True)
 
 
-def best_length(catalogue: Catalogue, settings: RunSettings, features: Features, split: Split, kept: Checkpoint) -> int:
+def best_length(
+    catalogue: Catalogue, settings: RunSettings, features: Features, split: Split, kept: Checkpoint,
+    prepare: Callable[[TrainingData], TrainingData],
+) -> int:  # fmt: skip
     """How many epochs are best for products that training has not seen: judged on one fold of them, held out."""
     folds = item_folds((item.item_id for item in catalogue.items), settings.tune_folds)
-    data = training_data(catalogue, features, split, tuning=[item for item, fold in folds.items() if fold == 0])
+    data = prepare(
+        training_data(catalogue, features, split, tuning=[item for item, fold in folds.items() if fold == 0])
+    )  # fmt: skip
     trainer = trainer_of(fresh_model(settings, features, data), data, settings, best_device(wanted_device()))
     return max(1, trainer.fit(checkpoint=kept)[0])
 
