@@ -11,14 +11,14 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from core.catalog.names import shown_name
 from core.domain import Catalogue, FeatureMatrix, Modality, Notice
-from core.errors import PhotoError
+from core.errors import PhotoError, SettingsError
 from core.files import digest_bytes, write_atomic
 from core.store.values import RunInfo, count_media
 
@@ -38,7 +38,8 @@ SHOWN = 100  # refusals kept with the catalogue; all of them are in the rejects 
 @dataclass(frozen=True, kw_only=True)
 class ImportOutcome:
     """What an import did. `encoded` counts media and texts that had to be encoded; `changed` is False when the same
-    catalogue was here already. `rejects_file` lists every refused row and file, None when nothing was refused."""
+    catalogue was here already. `rejects_file` lists every refused row and file, None when nothing was refused. `split`
+    is the fingerprint of the labels that came with the data, by the ids as they came; {} where there are none."""
 
     catalogue: str
     items: int
@@ -52,6 +53,7 @@ class ImportOutcome:
     run: str
     encoded: int
     changed: bool
+    split: Mapping[str, Any]
 
 
 def import_source(
@@ -84,19 +86,19 @@ def import_source(
         except RowsRefusedError as error:
             write_rejects(rejects, error.problems)
             raise
-        report = reading.report
+        report, split = reading.report, _labels(reading.catalogue)
         catalogue, lost = _kept(workspace, reading, _part(tell, READ, KEPT))
     report.note((*told, *lost))
     report.cleaned |= _left_out(reading.catalogue)
     encoded = _encoded(workspace, catalogue, _part(tell, KEPT, ENCODED))
     listed = report.write_rejects(rejects) if report.refused else None
-    run, changed = _published(workspace, catalogue, report, _part(tell, ENCODED, TRAINED))
+    run, changed = _published(workspace, catalogue, {**_told(report), "split": split}, _part(tell, ENCODED, TRAINED))
     tell("done", 1.0)
     return ImportOutcome(
         catalogue=name, items=len(catalogue.items), users=len({one.user_id for one in catalogue.interactions}),
         interactions=len(catalogue.interactions), media=count_media(catalogue), refused=report.refused,
         notices=report.notices, cleaned=dict(report.cleaned), rejects_file=listed, run=run, encoded=encoded,
-        changed=changed,
+        changed=changed, split=split,
     )  # fmt: skip
 
 
@@ -219,7 +221,7 @@ def _encoded(workspace: Workspace, catalogue: Catalogue, tell: OnStep) -> int:
     return encode_catalogue(catalogue, workspace.vectors, tell)
 
 
-def _published(workspace: Workspace, catalogue: Catalogue, report: ImportReport, tell: OnStep) -> tuple[str, bool]:
+def _published(workspace: Workspace, catalogue: Catalogue, report: Mapping[str, Any], tell: OnStep) -> tuple[str, bool]:
     """Train the first run and make catalogue and run visible at once; the run's name, and whether anything changed."""
     known = {info.name: info.version for info in workspace.catalogues() if not info.bundled}
     before = _first_run(workspace, catalogue.name)
@@ -233,7 +235,7 @@ def _published(workspace: Workspace, catalogue: Catalogue, report: ImportReport,
     folder = workspace.new_run_folder(run)
     _trained(workspace, catalogue, folder, tell)
     with workspace.store.writing() as session:
-        save_catalogue(session, catalogue, _told(report))
+        save_catalogue(session, catalogue, report)
         save_run(session, read_run(folder))
     return run, True
 
@@ -249,6 +251,18 @@ def _trained(workspace: Workspace, catalogue: Catalogue, folder: Path, tell: OnS
     train_run(
         catalogue, settings, folder, vectors=workspace.vectors, on_step=lambda label, done, _figures: tell(label, done)
     )
+
+
+def _labels(raw: Catalogue) -> dict[str, Any]:
+    """What the split that came with the data is; labels that nobody knows are left for the person to judge."""
+    from core.evaluate.splits import label_column
+
+    if not any(one.split for one in raw.interactions):
+        return {}
+    try:
+        return asdict(label_column(raw).fingerprint)
+    except SettingsError:
+        return {}
 
 
 def _first_rank(catalogue: Catalogue) -> str:

@@ -103,7 +103,7 @@ def _imported(options: argparse.Namespace) -> Reply:
                 "interactions": done.interactions, "media": done.media,
                 "refused": [{"where": n.where, "code": n.code, "reason": n.message} for n in done.refused],
                 "cleaned": done.cleaned, "rejects_file": done.rejects_file and str(done.rejects_file),
-                "run": done.run, "encoded": done.encoded, "changed": done.changed,
+                "run": done.run, "encoded": done.encoded, "changed": done.changed, "split": dict(done.split),
             }  # fmt: skip
             work.finish({**answer, "refused": len(done.refused)})
     finally:
@@ -115,6 +115,11 @@ def _imported(options: argparse.Namespace) -> Reply:
         *(f"cleaned: {what} {count}" for what, count in done.cleaned.items()),
         *(f"refused: {notice.where}: {notice.message} ({notice.code})" for notice in done.refused[:100]),
         *([f"all {len(done.refused)} refusals: {done.rejects_file}"] if done.refused else []),
+        *(
+            ["split: {train:,} train, {validation:,} validation, {test:,} test, sha {sha}".format(**done.split)]
+            if done.split
+            else []
+        ),
         f"first run: {done.run}",
     ]
     return Reply(answer=answer, lines=lines)
