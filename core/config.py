@@ -66,6 +66,7 @@ class RunSettings:
     clean: str = ""
     align_loss: str = "infonce"
     weight_align: float = 0.2
+    weight_own: float = 0.5
     weight_users: float = 0.0
     user_rate: float = 3e-3
     tune_folds: int = 0

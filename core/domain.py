@@ -193,7 +193,8 @@ class Encoded:
 class Aligned:
     """One modality of B things in the shared space: tokens (B, L, D), mask (B, L), pooled (B, D) of unit length
     (zero where absent), present (B,), media (B, R) the weight each photo got, rows summing to 1 where present;
-    weights (B, L) the attention each token got when it was pooled, None where an aligner pools without any."""
+    weights (B, L) the attention each token got when it was pooled, None where an aligner pools without any; strength
+    (B,) length of the pooled vector before it was made unit: how much there was to say, None where it means nothing."""
 
     tokens: Tensor
     mask: Tensor
@@ -201,6 +202,7 @@ class Aligned:
     present: Tensor
     media: Tensor
     weights: Tensor | None = None
+    strength: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.catalog.photos import read_image
+from core.catalog.words import sentences
 from core.config import RunSettings
 from core.domain import MODALITIES, Catalogue, FeatureMatrix, Interaction, Item, Modality
 from core.encode import ENCODERS, load_encoder
@@ -201,16 +202,16 @@ def encoder_name(settings: RunSettings, modality: Modality) -> str:
 
 
 def parts_of(thing: Item | Interaction, modality: Modality) -> tuple[str, ...]:
-    """Texts themselves, or the paths of media, that a row has in a modality."""
+    """The sentences, or the paths of media, that a row has in a modality."""
     if modality == "text":
-        return (thing.text,) if thing.text else ()
+        return tuple(sentences(thing.text)) if thing.text else ()
     return thing.media.get(modality, ())
 
 
 def contents_of(
     catalogue: Catalogue, rows: Iterable[Interaction], modality: Modality
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """sha256 -> content to encode (a text, or the path of a file), and text or path -> sha256."""
+    """sha256 -> content to encode (a sentence, or the path of a file), and sentence or path -> sha256."""
     contents: dict[str, Any] = {}
     keys: dict[str, str] = {}
     things: Iterable[Item | Interaction] = (*catalogue.items, *rows)

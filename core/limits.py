@@ -32,6 +32,7 @@ class Limits:
 
     text_characters: int = 20_000
     text_marks: int = 8
+    text_sentences: int = 48  # what stands beyond is not read by the encoder
 
     audio_bytes: int = 25 * MB
     audio_seconds_min: float = 0.1

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from torch import Tensor
 
 from core.catalog.forgotten import follow
 from core.catalog.photos import read_image
-from core.catalog.words import clean_text
+from core.catalog.words import clean_text, sentences
 from core.config import RunSettings, wanted_device
 from core.domain import MATRIX, Catalogue, Distance, Modality, Notice, Query, RankedItem, Recommendation
 from core.encode import load_encoder
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1  # of run.json; a newer one is refused
 TUNED_TEXT = "encoder-text.safetensors"  # blocks of the text encoder that were fine-tuned with the run
-Read = Mapping[Modality, list[Any]]  # modality -> cleaned texts or decoded photos
+Read = Mapping[Modality, list[Any]]  # modality -> sentences of the cleaned text, or decoded photos
 
 
 class Pipeline:
@@ -109,7 +109,7 @@ class Pipeline:
         )
 
     def read(self, query: Query) -> tuple[Read, tuple[Notice, ...]]:
-        """Cleaned words and decoded photos. What cannot be used is a notice, unless nothing else is left."""
+        """Cleaned sentences and decoded photos. What cannot be used is a notice, unless nothing else is left."""
         read: dict[Modality, list[Any]] = {}
         notices: list[Notice] = []
         refused: list[InputError] = []
@@ -119,9 +119,8 @@ class Pipeline:
             self.must_read(part.modality)
             name = part.name or ("your words" if part.modality == "text" else f"photo {number}")
             try:
-                reader = clean_text if part.modality == "text" else read_image
-                value, said = reader(part.content, name)
-                read.setdefault(part.modality, []).append(value)
+                media, said = READERS[part.modality](part.content, name)
+                read.setdefault(part.modality, []).extend(media)
                 notices += said
             except InputError as error:
                 refused.append(error)
@@ -241,6 +240,22 @@ class Pipeline:
 
     def history(self, user: str) -> list[tuple[int, float | None]]:
         return self.histories[self.user_row(user)]
+
+
+def read_text(content: bytes, name: str) -> tuple[list[Any], tuple[Notice, ...]]:
+    """The sentences of a cleaned text."""
+    text, notices = clean_text(content, name)
+    return list(sentences(text)), notices
+
+
+def read_photo(content: bytes, name: str) -> tuple[list[Any], tuple[Notice, ...]]:
+    image, notices = read_image(content, name)
+    return [image], notices
+
+
+READERS: dict[Modality, Callable[[bytes, str], tuple[list[Any], tuple[Notice, ...]]]] = {
+    "text": read_text, "image": read_photo,
+}  # fmt: skip
 
 
 class Clock:

@@ -52,6 +52,9 @@ _PHONE = regex.compile(
 _LINK = regex.compile(r"(?:https?://|www\.)\S+", regex.IGNORECASE)
 _WORD = regex.compile(r"\p{L}[\p{L}\p{M}'\u2019\u200c\u200d-]*")
 _WITHOUT_SPACES = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
+_SENTENCE_END = regex.compile(
+    r"(?<=[.!?\u2026][\"'\u2019\u201d)]?)\s+|(?<=[\u3002\uff01\uff1f])|\n+|\s*[\u2022;]\s+"
+)
 _STOP_LIST = (
     "a about all also am an and any are as at be been but by can did do does for from had has have he her him his i if "
     "in into is it its me my no nor not of on or our she so than that the their them then there these they this those "
@@ -159,6 +162,15 @@ def mask_personal(text: str) -> tuple[str, int]:
     text = _IBAN.sub(mask("[IBAN]", _mask_iban), text)
     text = _CARD.sub(mask("[card]", lambda came, label: label if _is_card(came) else came), text)
     return _PHONE.sub(mask("[phone]", lambda came, label: label if _is_phone(came) else came), text), masked
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a cleaned text, in order, each a piece of it; at most `LIMITS.text_sentences`.
+
+    Each is encoded by itself: a long text speaks of many things, and their average says little of any.
+    """
+    pieces = [piece.strip() for piece in _SENTENCE_END.split(text)]
+    return [piece for piece in pieces if any(map(str.isalnum, piece))][: LIMITS.text_sentences] or [text]
 
 
 def cut_between_graphemes(text: str, most: int) -> str:

@@ -140,10 +140,28 @@ class Trainer:
         if settings.weight_align:
             apart = model.align_apart(shown, aligned), model.align_apart(given, asked)
             loss = loss + settings.weight_align * self.alignment((apart[0], shown, rows), (apart[1], given, right))
+        if settings.weight_own:
+            loss = loss + settings.weight_own * self.own_modality(asked, aligned, rows, right)
         loss = loss + model.own_loss(shown, aligned) + model.own_loss(given, asked)
         if likes:
             loss = loss + self.user_loss(likes, items)
         return loss
+
+    def own_modality(
+        self, asked: Mapping[Modality, Aligned], aligned: Mapping[Modality, Aligned], rows: Tensor, right: Tensor
+    ) -> Tensor:
+        """Words alone must find the words of their product among all, photos its photos: what only one modality tells
+        would be lost in a space that is made of agreement alone."""
+        total = torch.zeros((), device=self.device)
+        for m in self.model.modalities:
+            own = self.apart[m].clone().index_copy(0, rows, aligned[m].pooled.float())  # (N, D)
+            self.apart[m][rows] = own[rows].detach()
+            there = asked[m].present & (own[right].detach().abs().sum(1) > 0)
+            if there.any():
+                logits = asked[m].pooled[there] @ own.T * self.model.ranker.scale
+                logits = logits.masked_fill(own.detach().abs().sum(1) == 0, -torch.inf)
+                total = total + functional.cross_entropy(logits, right[there])
+        return total
 
     def alignment(self, *sides: tuple[Mapping[Modality, Aligned], Mapping[Modality, Encoded], Tensor]) -> Tensor:
         """Of every two modalities of the same things; a side (items, queries) is what they are aligned, what they were
@@ -213,7 +231,12 @@ class Trainer:
         return {m: torch.cat([space[m].pooled for space in spaces]) for m in self.model.modalities}
 
     def refresh_memory(self) -> None:
-        self.memory = self.vectors([self.data.items[item] for item in self.data.trainable])
+        media = [self.data.items[item] for item in self.data.trainable]
+        self.memory = self.vectors(media)
+        if self.settings.weight_own:
+            training, _ = self.model.training, self.model.eval()
+            self.apart = self.aligned(media)
+            self.model.train(training)
 
 
 def fit_spaces(model: Model, data: TrainingData, soften: float) -> None:
