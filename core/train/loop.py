@@ -133,34 +133,38 @@ class Trainer:
         if settings.drop_tokens:
             shown, given = drop_tokens(shown, settings.drop_tokens), drop_tokens(given, settings.drop_tokens)
         aligned, asked = model.align(shown), model.align(given)
-        items = self.memory.clone().index_copy(0, rows, model.fuse(aligned).vector.float())  # (N, D)
+        items = self.memory.clone().index_copy(0, rows, model.fuse(damp(aligned)).vector.float())  # (N, D)
         self.memory[rows] = items[rows].detach()
-        query = model.fuse(asked).vector  # (B, D)
-        loss = functional.cross_entropy(model.ranker.score_query(query, items), right)
+        query = model.fuse(damp(asked)).vector  # (B, D)
+        import os
+        if os.environ.get("INB"):
+            loss = functional.cross_entropy(model.ranker.score_query(query, items[rows]), torch.searchsorted(rows, right))
+        else:
+            loss = functional.cross_entropy(model.ranker.score_query(query, items), right)
         if settings.weight_align:
             apart = model.align_apart(shown, aligned), model.align_apart(given, asked)
             loss = loss + settings.weight_align * self.alignment((apart[0], shown, rows), (apart[1], given, right))
         if settings.weight_own:
-            loss = loss + settings.weight_own * self.own_modality(asked, aligned, rows, right)
+            loss = loss + settings.weight_own * self.own_modality(asked, aligned, torch.searchsorted(rows, right))
         loss = loss + model.own_loss(shown, aligned) + model.own_loss(given, asked)
         if likes:
             loss = loss + self.user_loss(likes, items)
         return loss
 
     def own_modality(
-        self, asked: Mapping[Modality, Aligned], aligned: Mapping[Modality, Aligned], rows: Tensor, right: Tensor
+        self, asked: Mapping[Modality, Aligned], aligned: Mapping[Modality, Aligned], place: Tensor
     ) -> Tensor:
-        """Words alone must find the words of their product among all, photos its photos: what only one modality tells
-        would be lost in a space that is made of agreement alone."""
+        """Words alone must find the words of their product among those of the batch, photos its photos: what only one
+        modality tells would be lost in a space that is made of agreement alone. place (B,): of the answer in it."""
         total = torch.zeros((), device=self.device)
-        for m in self.model.modalities:
-            own = self.apart[m].clone().index_copy(0, rows, aligned[m].pooled.float())  # (N, D)
-            self.apart[m][rows] = own[rows].detach()
-            there = asked[m].present & (own[right].detach().abs().sum(1) > 0)
+        import os
+        for m in (os.environ.get("OWN") or "text,image").split(","):
+            there = asked[m].present & aligned[m].present[place]
             if there.any():
-                logits = asked[m].pooled[there] @ own.T * self.model.ranker.scale
-                logits = logits.masked_fill(own.detach().abs().sum(1) == 0, -torch.inf)
-                total = total + functional.cross_entropy(logits, right[there])
+                logits = asked[m].pooled[there] @ aligned[m].pooled.T * self.model.ranker.scale
+                logits = logits.masked_fill(~aligned[m].present, -torch.inf)
+                found = (logits.argmax(1) == place[there]).float().mean()
+                total = total + (1 - found if os.environ.get('FOC') else 1) * functional.cross_entropy(logits, place[there])
         return total
 
     def alignment(self, *sides: tuple[Mapping[Modality, Aligned], Mapping[Modality, Encoded], Tensor]) -> Tensor:
@@ -231,12 +235,14 @@ class Trainer:
         return {m: torch.cat([space[m].pooled for space in spaces]) for m in self.model.modalities}
 
     def refresh_memory(self) -> None:
-        media = [self.data.items[item] for item in self.data.trainable]
-        self.memory = self.vectors(media)
-        if self.settings.weight_own:
-            training, _ = self.model.training, self.model.eval()
-            self.apart = self.aligned(media)
-            self.model.train(training)
+        self.memory = self.vectors([self.data.items[item] for item in self.data.trainable])
+
+
+def damp(al):
+    import os
+    from dataclasses import replace
+    d=float(os.environ.get("DAMP","1"))
+    return {m: replace(a, pooled=a.pooled.detach()+d*(a.pooled-a.pooled.detach())) for m,a in al.items()}
 
 
 def fit_spaces(model: Model, data: TrainingData, soften: float) -> None:
