@@ -117,12 +117,13 @@ def judged(world: World, settings: RunSettings, seeds: Sequence[int], tell: Call
     begun, found, values = time.monotonic(), [], []
     for seed in seeds:
         ranker, best = fitted(world, replace(settings, seed=seed), tell)
-        parts = {name: measured(ranker, world, part) for name, part in
-                 (("validation", world.validation), ("test", world.test))}  # fmt: skip
+        held = {"validation": world.validation, "test": world.test}
+        wanted = held if isinstance(ranker, LEARNERS) else ("test",)
+        parts = {name: measured(ranker, world, held[name]) for name in wanted}
         means = {name: {m: float(part[m].mean()) for m in SHOWN} for name, part in parts.items()}
         found.append({"seed": seed, "best_epoch": best, **means})
         values.append({m: parts["test"][m] for m in SHOWN})
-        tell(f"{settings.rank} seed {seed}: validation {figures(means['validation'])}; test {figures(means['test'])}")
+        tell(f"{settings.rank} seed {seed}: " + "; ".join(f"{name} {figures(row)}" for name, row in means.items()))
     per_user = {m: np.mean([one[m] for one in values], axis=0) for m in SHOWN}
     return {
         "rank": settings.rank, "settings": asdict(settings), "seeds": found, "seconds": time.monotonic() - begun,
