@@ -197,7 +197,8 @@ def fresh_model(settings: RunSettings, features: Features, data: TrainingData) -
 
 def trainer_of(model: Model, data: TrainingData, settings: RunSettings, device: str) -> Any:
     """What fits this model: see `Trainer`, and its likes for rankers that learn from who liked what."""
-    kind = InteractionTrainer if learns_from_interactions(model) else SecondTrainer if learns_second(model) else Trainer
+    second = learns_second(model, data)
+    kind = InteractionTrainer if learns_from_interactions(model) else SecondTrainer if second else Trainer
     return kind(model, data, settings, device)
 
 

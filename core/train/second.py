@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from core.config import RunSettings
 from core.model import Model
-from core.rank.multimodal import History
+from core.rank.multimodal import History, Multimodal
 from core.rank.rating import Rating, expected
 from core.rank.sequential import LONGEST, Sequential
 from core.train.checkpoint import Checkpoint, Progress
@@ -24,7 +24,8 @@ from core.train.loop import Trainer
 
 EPOCHS = 40  # of the ranker; a small part of the work
 USERS = 64  # histories a step
-ROWS = 256  # ratings a step
+ROWS = 256  # ratings or likes a step
+UNJUDGED = 12  # epochs of a users' tower where nothing is held out to choose by
 
 
 class SecondTrainer:
@@ -49,15 +50,15 @@ class SecondTrainer:
         self, tell: OnStep, rows: list[dict[str, float]], checkpoint: Checkpoint | None, curves: Curves | None
     ) -> tuple[int, list[dict[str, float]]]:
         ranker, begun = self.first.model.ranker, len(rows) - 1
-        kind = SequenceKind if isinstance(ranker, Sequential) else RatingKind
-        job = kind(ranker, self.data, self.first, self.settings)
+        kinds = {Sequential: SequenceKind, Rating: RatingKind, Multimodal: TowerKind}
+        job = kinds[type(ranker)](ranker, self.data, self.first, self.settings)
         optimiser = torch.optim.AdamW(ranker.parameters(), lr=self.settings.user_rate, weight_decay=0.05)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda epoch: 1.0)
         state = checkpoint.restore(ranker, optimiser, schedule, self.draws) if checkpoint else None
         if state is None:
             state = Progress(order=[], best={"selection": job.judge()}, weights=kept(ranker))
             state.curves = [*rows]
-        while state.epoch < EPOCHS and state.epoch - state.best_epoch < self.settings.patience and len(job):
+        while state.epoch < job.longest and state.epoch - state.best_epoch < self.settings.patience and len(job):
             ranker.train()
             loss = job.epoch(optimiser, self.draws)
             ranker.eval()
@@ -70,7 +71,7 @@ class SecondTrainer:
                 checkpoint.save(state, ranker, optimiser, schedule, self.draws)
             if curves:
                 curves.write(state.curves)
-            tell(f"ranker, epoch {state.epoch}", 0.7 + 0.3 * state.epoch / EPOCHS, state.curves[-1])
+            tell(f"ranker, epoch {state.epoch}", 0.7 + 0.3 * state.epoch / job.longest, state.curves[-1])
         ranker.load_state_dict(state.weights)
         if checkpoint:
             checkpoint.remove()
@@ -78,7 +79,9 @@ class SecondTrainer:
 
 
 class Kind:
-    """What both kinds stand on: trainable items as vectors, histories over them, what their users said of them."""
+    """What all kinds stand on: trainable items as vectors, histories over them, what their users said of them."""
+
+    longest = EPOCHS
 
     def __init__(self, ranker: Any, data: TrainingData, first: Trainer, settings: RunSettings) -> None:
         self.ranker, self.settings, self.device = ranker, settings, first.device
@@ -151,6 +154,56 @@ class SequenceKind(Kind):
         return float(held_metrics(score, self.likes, self.held, self.judged)["recall@20"].mean())
 
 
+class TowerKind(Kind):
+    """The users' side of `multimodal` where nobody wrote or showed anything to ask with: every like is found again
+    among all items, from the rest of that user's history. Half of the items, drawn anew each step, are met as if they
+    were new, so that what their media say is learned and not only who they are."""
+
+    def __init__(self, ranker: Multimodal, data: TrainingData, first: Trainer, settings: RunSettings) -> None:
+        super().__init__(ranker, data, first, settings)
+        self.likes, self.held = training_likes(data), held_likes(data)
+        self.judged = torch.nonzero(self.held.user_counts)[:JUDGED_USERS, 0]
+        self.longest, self.judged_at = EPOCHS if len(self.judged) else UNJUDGED, 0.0
+
+    def __len__(self) -> int:
+        return len(self.likes)
+
+    def epoch(self, optimiser: torch.optim.Optimizer, draws: random.Random) -> float:
+        order, total = list(range(len(self.likes))), 0.0
+        draws.shuffle(order)
+        for start in range(0, len(order), ROWS):
+            rows = torch.tensor(order[start : start + ROWS])
+            total += self.step(optimiser, self.loss(self.likes.user[rows], self.likes.item[rows], draws)) * len(rows)
+        return total / len(order)
+
+    def loss(self, user: Tensor, item: Tensor, draws: random.Random) -> Tensor:
+        rows = [
+            [pair for pair in self.histories[one] if pair[0] != wanted]
+            for one, wanted in zip(user.tolist(), item.tolist(), strict=True)
+        ]
+        history = History.of(rows, user.tolist()).to(self.device)
+        generator = torch.Generator().manual_seed(draws.randrange(1 << 62))
+        new = (torch.rand(len(self.items), generator=generator) < 0.5).to(self.device)
+        scores = self.ranker.score_users(history, self.items, torch.where(new, -1, self.known))
+        met = torch.zeros_like(scores).scatter_add_(1, history.items, history.mask.to(scores.dtype)) > 0
+        answer = item.to(self.device)
+        met[torch.arange(len(answer), device=self.device), answer] = False
+        return functional.cross_entropy(scores.masked_fill(met, -1e9), answer)
+
+    @torch.no_grad()
+    def judge(self) -> float:
+        if not len(self.judged):
+            self.judged_at += 1.0  # nothing to choose by: the last epoch is kept
+            return self.judged_at
+
+        def score(users: Tensor) -> Tensor:
+            rows = users.tolist()
+            history = History.of([self.histories[user] for user in rows], rows).to(self.device)
+            return self.ranker.score_users(history, self.items, self.known).cpu()
+
+        return float(held_metrics(score, self.likes, self.held, self.judged)["recall@20"].mean())
+
+
 class RatingKind(Kind):
     """Every rated row with and without what was written; judged on a tenth of them, by minus the squared error."""
 
@@ -206,6 +259,6 @@ def kept(module: torch.nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in module.state_dict().items()}
 
 
-def learns_second(model: Model) -> bool:
-    """Whether the ranker is trained on histories after the vectors are."""
-    return isinstance(model.ranker, Sequential | Rating)
+def learns_second(model: Model, data: TrainingData) -> bool:
+    """Whether the ranker is trained on histories after the vectors are: always, or for want of queries."""
+    return isinstance(model.ranker, Sequential | Rating) or (isinstance(model.ranker, Multimodal) and not data.asks)
