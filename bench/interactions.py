@@ -34,10 +34,21 @@ from core.train.collaborative import TableTrainer
 from core.train.interactions import LEARNERS, build_learner, loss_of
 
 SHOWN = ("recall@20", "ndcg@20")
-TUNED = {  # what the search below settled on, by the name of the folder
+TUNED: dict[str, dict[str, dict[str, Any]]] = {  # what a search settled on, by the name of the folder
     "amazon_sports": {
         "factors": {"epochs": 60, "patience": 8, "user_rate": 0.001, "penalty": 0.05},
         "graph": {"epochs": 12, "patience": 4, "user_rate": 0.003, "penalty": 0.0, "negatives": 512, "heat": 0.15},
+    },
+    "lfm2k": {
+        "factors": {
+            "epochs": 30,
+            "patience": 3,
+            "user_rate": 0.005,
+            "penalty": 0.0,
+            "loss": "softmax",
+            "negatives": 300,
+        },
+        "graph": {"patience": 3, "user_rate": 0.005, "penalty": 0.0, "heat": 0.25, "item_share": 0.1, "negatives": 300},
     },
 }
 
