@@ -34,10 +34,21 @@ from core.train.collaborative import TableTrainer
 from core.train.interactions import LEARNERS, build_learner, loss_of
 
 SHOWN = ("recall@20", "ndcg@20")
-TUNED = {  # what the search below settled on, by the name of the folder
+TUNED: dict[str, dict[str, dict[str, Any]]] = {  # what a search settled on, by the name of the folder
     "amazon_sports": {
         "factors": {"epochs": 60, "patience": 8, "user_rate": 0.001, "penalty": 0.05},
         "graph": {"epochs": 12, "patience": 4, "user_rate": 0.003, "penalty": 0.0, "negatives": 512, "heat": 0.15},
+    },
+    "lfm2k": {
+        "factors": {
+            "epochs": 30,
+            "patience": 3,
+            "user_rate": 0.005,
+            "penalty": 0.0,
+            "loss": "softmax",
+            "negatives": 300,
+        },
+        "graph": {"patience": 3, "user_rate": 0.005, "penalty": 0.0, "heat": 0.25, "item_share": 0.1, "negatives": 300},
     },
 }
 
@@ -117,12 +128,13 @@ def judged(world: World, settings: RunSettings, seeds: Sequence[int], tell: Call
     begun, found, values = time.monotonic(), [], []
     for seed in seeds:
         ranker, best = fitted(world, replace(settings, seed=seed), tell)
-        parts = {name: measured(ranker, world, part) for name, part in
-                 (("validation", world.validation), ("test", world.test))}  # fmt: skip
+        held = {"validation": world.validation, "test": world.test}
+        wanted = held if isinstance(ranker, LEARNERS) else ("test",)
+        parts = {name: measured(ranker, world, held[name]) for name in wanted}
         means = {name: {m: float(part[m].mean()) for m in SHOWN} for name, part in parts.items()}
         found.append({"seed": seed, "best_epoch": best, **means})
         values.append({m: parts["test"][m] for m in SHOWN})
-        tell(f"{settings.rank} seed {seed}: validation {figures(means['validation'])}; test {figures(means['test'])}")
+        tell(f"{settings.rank} seed {seed}: " + "; ".join(f"{name} {figures(row)}" for name, row in means.items()))
     per_user = {m: np.mean([one[m] for one in values], axis=0) for m in SHOWN}
     return {
         "rank": settings.rank, "settings": asdict(settings), "seeds": found, "seconds": time.monotonic() - begun,

@@ -23,6 +23,9 @@ def wanted_device() -> str:
     return os.environ.get("FUSESCOPE_DEVICE", "auto")
 
 
+EPOCHS = {"factors": 40, "vbpr": 40, "graph": 25}  # over interactions an epoch is light and learns little
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
     """Everything that, with the data, decides a run's weights.
@@ -36,10 +39,10 @@ class RunSettings:
     in for a missing modality, see core.prepare.impute; clean: cleaning steps of core.catalog.clean that are on, with
     commas; drop_tokens: chance that training misses a word or patch.
 
-    Of rankers that learn from interactions: own_width of the vectors of users and items; layers of a graph or a
-    Transformer; loss: bpr, softmax or auto (what the ranker is known for); negatives a softmax draws, and its heat
-    (temperature); penalty on squared lengths; user_batch likes a step at user_rate; item_share: how much the frozen
-    item-item graph adds to `graph`, as a part of what the users' graph says.
+    epochs: at most; -1 becomes what the ranker usually needs. Of rankers that learn from interactions: own_width of the
+    vectors of users and items; layers of a graph; loss: bpr, softmax or auto (what the ranker is known for); negatives
+    a softmax draws, and its heat (temperature); penalty on squared lengths; user_batch likes a step at user_rate;
+    item_share: how much the frozen item-item graph adds to `graph`, as a part of what the users' graph says.
     """
 
     catalogue: str = "studio"
@@ -51,7 +54,7 @@ class RunSettings:
     image_encoder: str = "efficientnet_lite0"
     unfreeze: int = 0
     seed: int = 0
-    epochs: int = 6
+    epochs: int = -1
     patience: int = 6
     batch: int = 128
     width: int = 192
@@ -81,6 +84,8 @@ class RunSettings:
     threads: int = 2
 
     def __post_init__(self) -> None:
+        if self.epochs == -1:
+            object.__setattr__(self, "epochs", EPOCHS.get(self.rank, 6))
         for name, low, high in (
             ("epochs", 0, 1000), ("batch", 2, 65536), ("width", 4, 4096), ("kept", 4, 8192), ("soften", 0, 1),
             ("drop_modality", 0, 1), ("drop_tokens", 0, 0.9), ("own_photo", 0, 1), ("learning_rate", 0, 1),

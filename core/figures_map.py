@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 FUSED = "fused"
 SYMBOL: dict[str, str] = {"text": "circle", "image": "diamond", "audio": "square", "video": "cross", FUSED: "x"}
 SIGN: dict[str, str] = {"text": "●", "image": "◆", "audio": "■", "video": "✚", FUSED: "✕"}
-GROUP_COLORS = (  # told apart by colour-blind eyes and on both backgrounds; the last is for the rest
-    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#9A8B00", "#8C6BB1", "#A6611A", "#7F7F7F",
+GROUP_COLORS = (  # the first eight are safe for colour-blind eyes; hover names every group; the last is for the rest
+    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#9A8B00", "#8C6BB1", "#A6611A", "#1B9E9E",
+    "#E7298A", "#66A61E", "#C05A5A", "#5F7FBF", "#B8860B", "#7570B3", "#7F7F7F",
 )  # fmt: skip
 OTHERS = "all others"
 FOUND_COLOR = "#D55E00"
@@ -109,7 +110,10 @@ def map_figure(
     points: Points, colour: Coloured, *, subtitle: str, lines: NDArray[np.float32] | None = None,
     marks: Sequence[Mark] = (), height: int = 620,
 ) -> go.Figure:  # fmt: skip
-    """The map in two or three dimensions, whatever `points.places` has. lines (q, d): joined in order, NaN breaks."""
+    """The map in two or three dimensions, whatever `points.places` has.
+
+    lines (q, d): joined in order, NaN breaks. subtitle: told below the picture, a line for each part between "; ".
+    """
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -146,7 +150,7 @@ def map_figure(
             )
         )
     for mark in marks:
-        figure.add_trace(_mark(trace, mark, dimensions))
+        figure.add_trace(_mark(mark, dimensions))
     _lay_out(figure, dimensions, subtitle, height)
     return figure
 
@@ -195,19 +199,23 @@ def _axes(places: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
     return {axis: np.ascontiguousarray(places[:, at], np.float32) for at, axis in enumerate("xyz"[: places.shape[1]])}
 
 
-def _mark(trace: type, mark: Mark, dimensions: int) -> object:
+def _mark(mark: Mark, dimensions: int) -> object:
     """A large open ring around a place, with its name beside it; it stays bright whatever is selected."""
+    import plotly.graph_objects as go
+
     place = {axis: [float(value)] for axis, value in zip("xyz", mark.place, strict=False)}
     color = slot_color(mark.slot) if mark.slot in (*MODALITIES, FUSED) else FOUND_COLOR
     above = {"text": "top center", "image": "bottom center"}
     bright = {"unselected": {"marker": {"opacity": 1.0}, "textfont": {"color": color}}} if dimensions == 2 else {}
-    return trace(
+    drawn = go.Scatter3d if dimensions == 3 else go.Scatter  # a few rings: as SVG they lie on top, with bold names
+    return drawn(
         **place,
         **bright,
-        mode="markers+text",
+        mode="markers+text" if mark.name else "markers",
         name=plain(mark.name),
         text=[f"<b>{plain(mark.name)}</b>"],
         textposition=above.get(mark.slot, "middle right"),
+        textfont={"color": color, "size": 13},
         marker={
             "size": 20 if dimensions == 2 else 9, "symbol": "circle-open", "color": color, "opacity": 1.0,
             "line": {"width": 4, "color": color},
@@ -222,15 +230,16 @@ def _lay_out(figure: go.Figure, dimensions: int, subtitle: str, height: int) -> 
     names = ("first axis (no unit)", "second axis (no unit)", "third axis (no unit)")
     figure.update_layout(
         height=height,
-        margin={"l": 8, "r": 8, "t": 44, "b": 28},
+        margin={"l": 8, "r": 8, "t": 44, "b": 44},
         legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "itemsizing": "constant"},
         uirevision="map",
         hovermode="closest",
         dragmode="lasso" if dimensions == 2 else "orbit",
         annotations=[
             {
-                "text": plain(subtitle), "xref": "paper", "yref": "paper", "x": 0, "y": 0, "yanchor": "top",
-                "yshift": -6, "showarrow": False, "font": {"size": 11, "color": "#7F7F7F"},
+                "text": "<br>".join(map(plain, subtitle.split("; "))),
+                "xref": "paper", "yref": "paper", "x": 0, "y": 0, "yanchor": "top",
+                "yshift": -6, "align": "left", "showarrow": False, "font": {"size": 11, "color": "#7F7F7F"},
             }
         ],
     )  # fmt: skip

@@ -10,17 +10,20 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from core.catalog.redact import redact
 from core.catalog.words import clean_fragment
-from core.errors import InputError, TableError
+from core.errors import InputError, StoreError, TableError
 from core.report.tables import as_csv
 from core.store.values import Annotation, CaseRef, SavedSlice
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from core.evaluate.casebook import CaseBook
     from core.evaluate.slices import Condition
     from core.workspace import Workspace
@@ -33,6 +36,8 @@ DEFAULT_LABELS: dict[str, str] = {
     "bad data": "title, price or photo of the product is broken",
     "fair answer": "what was shown answers the question as well",
 }
+Kept = TypeVar("Kept")
+TRIES = 4  # each waits half a minute for the lock
 MOST_AUTHOR, MOST_LABEL, MOST_LABELS, MOST_NOTE, MOST_AT_ONCE = 40, 40, 9, 2000, 1000
 LABEL = re.compile(r"[^\x00-\x1f|]{1,40}")
 COLUMNS = ("case", "user", "item", "author", "labels", "note", "updated")
@@ -55,8 +60,7 @@ def save_label_set(workspace: Workspace, names: Mapping[str, str]) -> None:
     checked = {_label(name): clean_fragment(meaning)[0][:200] for name, meaning in names.items()}
     if not 1 <= len(checked) <= MOST_LABELS:
         raise _refused(f"{len(checked)} labels came; 1 to {MOST_LABELS} were expected, one a key. Leave some out.")
-    with workspace.store.writing() as session:
-        save_label_names(session, checked)
+    _write(workspace, lambda session: save_label_names(session, checked))
 
 
 def put_label(
@@ -68,8 +72,7 @@ def put_label(
     if len(cases) > MOST_AT_ONCE:
         raise _refused(f"{len(cases):,} cases at once; at most {MOST_AT_ONCE:,} were expected. Narrow the list.")
     who, what = author_name(author), _label(label)
-    with workspace.store.writing() as session:
-        return put_label(session, catalogue, cases, who, what, present=present)
+    return _write(workspace, lambda session: put_label(session, catalogue, cases, who, what, present=present))
 
 
 def put_note(workspace: Workspace, catalogue: str, case: CaseRef, author: str, note: str, version: int) -> None:
@@ -79,9 +82,8 @@ def put_note(workspace: Workspace, catalogue: str, case: CaseRef, author: str, n
     """
     from core.store.labels import put_note
 
-    text, who = clean_fragment(note)[0][:MOST_NOTE], author_name(author)
-    with workspace.store.writing() as session:
-        put_note(session, catalogue, case, who, text, version)
+    text, who = redact(clean_fragment(note)[0][:MOST_NOTE]).text, author_name(author)
+    _write(workspace, lambda session: put_note(session, catalogue, case, who, text, version))
 
 
 def put_seen(workspace: Workspace, catalogue: str, case: CaseRef, author: str) -> None:
@@ -89,8 +91,7 @@ def put_seen(workspace: Workspace, catalogue: str, case: CaseRef, author: str) -
     from core.store.labels import put_seen
 
     who = author_name(author)
-    with workspace.store.writing() as session:
-        put_seen(session, catalogue, case, who)
+    _write(workspace, lambda session: put_seen(session, catalogue, case, who))
 
 
 def annotations_of(workspace: Workspace, catalogue: str, keys: Sequence[str] | None = None) -> list[Annotation]:
@@ -197,16 +198,19 @@ def import_annotations(workspace: Workspace, catalogue: str, given: Sequence[Ann
     from core.store.labels import list_annotations, put_label, put_note, put_seen
 
     known = {(one.case.key, one.author): one for one in list_annotations(workspace.store, catalogue)}
-    with workspace.store.writing() as session:
+
+    def add(session: Session) -> int:
         for one in given:
-            who, note = author_name(one.author), clean_fragment(one.note)[0][:MOST_NOTE]
+            who, note = author_name(one.author), redact(clean_fragment(one.note)[0][:MOST_NOTE]).text
             before = known.get((one.case.key, who))
             put_seen(session, catalogue, one.case, who)
             if note and not (before and before.note):
                 put_note(session, catalogue, one.case, who, note, before.version if before else 1)
             for label in one.labels:
                 put_label(session, catalogue, [one.case], who, _label(label))
-    return len(given)
+        return len(given)
+
+    return _write(workspace, add)
 
 
 def _annotation(row: Mapping[str, Any]) -> Annotation:
@@ -235,8 +239,7 @@ def save_slice(
         id=slice_id(conditions), catalogue=catalogue, name=called, author=author_name(author),
         conditions=tuple((one.attribute, one.value) for one in conditions), created=datetime.now(UTC),
     )  # fmt: skip
-    with workspace.store.writing() as session:
-        save_slice(session, made)
+    _write(workspace, lambda session: save_slice(session, made))
     return made
 
 
@@ -264,8 +267,19 @@ def find_slice(workspace: Workspace, book: CaseBook, ident: str) -> tuple[str, t
 def drop_slice(workspace: Workspace, catalogue: str, ident: str) -> None:
     from core.store.labels import drop_slice
 
-    with workspace.store.writing() as session:
-        drop_slice(session, catalogue, ident)
+    _write(workspace, lambda session: drop_slice(session, catalogue, ident))
+
+
+def _write(workspace: Workspace, work: Callable[[Session], Kept]) -> Kept:
+    """One transaction. Where the database stays busy it is tried again: a label must not be lost to a busy minute."""
+    for attempt in range(TRIES):
+        try:
+            with workspace.store.writing() as session:
+                return work(session)
+        except StoreError as refused:
+            if refused.code != "E-DB-BUSY" or attempt == TRIES - 1:
+                raise
+    raise AssertionError  # the last try returned or raised
 
 
 def _label(raw: str) -> str:

@@ -125,11 +125,12 @@ def draw_list(name: str, found: data.Findings) -> None:
         st.markdown(":material/check: No step found anything.")
         return
     choice.keep_among(choice.STEP, list(steps))
+    labels = {step: f"{data.STEPS[step].title} ({len(one.found):,})" for step, one in steps.items()}
     first = next((step for step in ("wrong_photo", "near_duplicate") if step in steps), next(iter(steps)))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         step = st.selectbox(
             "Step", list(steps), index=list(steps).index(first), key=choice.STEP, on_change=choice.first_page,
-            format_func=lambda step: f"{data.STEPS[step].title} ({len(steps[step].found):,})", width=360,
+            format_func=labels.__getitem__, width=360,
         )  # fmt: skip
         st.download_button(
             "Download all lists", data.marks_csv(found), file_name=f"{name}-findings.csv", mime="text/csv",

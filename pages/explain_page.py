@@ -97,25 +97,24 @@ def draw_split(scope: explain_services.Microscope) -> None:
 
 
 def choose_method(scope: explain_services.Microscope) -> str:
-    """The method box; methods that fail on this case carry a sign, and the reason stands below."""
-    infos = {one.name: one for one in explain_services.methods()}
+    """The method box, and under it which methods did better than chance on this case."""
+    infos = {one.title: one for one in explain_services.methods()}
     verdicts = scope.verdicts()
-
-    def label(name: str) -> str:
-        if name not in verdicts:
-            return infos[name].title + (" (measured when chosen)" if infos[name].slow else " (not for this model)")
-        passed = all(one.passed for one in verdicts[name].values())
-        return infos[name].title + (" ✓" if passed else " ✕ fails here")
-
-    usable = [name for name, one in infos.items() if name in verdicts or one.slow]
+    usable = [title for title, one in infos.items() if one.name in verdicts or one.slow]
     if st.session_state.get(explain_visit.METHOD) not in usable:
         st.session_state.pop(explain_visit.METHOD, None)
-    name = str(st.selectbox(
-        "Method", usable, format_func=label, key=explain_visit.METHOD, width=300,
-        help="Each gives every word and patch a weight. A sign says whether it did better than chance on this case.",
+    title = str(st.selectbox(
+        "Method", usable, key=explain_visit.METHOD, width=300,
+        help="Each gives every word and patch a weight. Slow ones are measured when they are chosen.",
     ))  # fmt: skip
-    st.caption(infos[name].tells)
-    return name
+    st.caption(infos[title].tells)
+    signs = []
+    for one in infos.values():
+        if one.name in verdicts:
+            passed = all(verdict.passed for verdict in verdicts[one.name].values())
+            signs.append(f":green[✓ {one.title}]" if passed else f":gray[✕ {one.title} fails here]")
+    st.markdown(":small[" + " · ".join(signs) + "]")
+    return infos[title].name
 
 
 @st.fragment

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from typing import Any
 
 import streamlit as st
 
@@ -52,7 +53,7 @@ def draw_form() -> None:
     )  # fmt: skip
     settings = replace(
         STANDARD, catalogue=catalogue, rank=rank, align=align, fuse=fuse, protocol=protocol, epochs=int(epochs),
-        seed=int(seed),
+        seed=int(seed), **draw_more(known, rank),
     )  # fmt: skip
     grid = draw_grid(list(known.align), list(known.fuse))
     refused, remarks = models.misfits(settings)
@@ -66,6 +67,27 @@ def draw_form() -> None:
         icon=":material/model_training:", disabled=bool(refused) or not count,
     ):  # fmt: skip
         submit(settings, grid)
+
+
+def draw_more(known: models.Choices, rank: str) -> dict[str, Any]:
+    """Choices that most trainings leave alone."""
+    if rank in known.deaf:
+        return {}
+    with st.expander("More choices", icon=":material/tune:"):
+        impute = picked(
+            "Missing modality", known.impute, choice.IMPUTE, STANDARD.impute,
+            "What stands in for a photo or words that a product or a query does not have.",
+        )  # fmt: skip
+        clean = st.multiselect(
+            "Cleaning", list(known.clean), key=choice.CLEAN, format_func=models.step_title,
+            placeholder="as imported", persist_state="session", help="Steps of the Data page to train with.",
+        )  # fmt: skip
+        unfreeze = st.number_input(
+            "Fine-tuned blocks of the text encoder", 0, 6, STANDARD.unfreeze, key=choice.UNFREEZE,
+            persist_state="session",
+            help="0 keeps the encoder frozen. Else its last blocks learn with the rest, slowly, and belong to the run.",
+        )  # fmt: skip
+    return {"impute": impute, "clean": ",".join(clean), "unfreeze": int(unfreeze)}
 
 
 def picked(label: str, known: dict[str, str], key: str, standard: str, help: str) -> str:

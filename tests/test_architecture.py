@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "features": STAGES | GROUND,
     "prepare": STAGES | GROUND | {"features"},
     "train": STAGES | GROUND | {"model", "features", "pipeline", "evaluate", "prepare"},
-    "evaluate": (BINDING - {"store"}) | {"scoring", "explaining"},
+    "evaluate": (BINDING - {"store"}) | {"scoring", "explaining", "prepare"},
     "pipeline": BINDING - {"store", "evaluate", "train"},
     "scoring": STAGES | GROUND | {"features", "pipeline"},
     "explaining": STAGES | GROUND | {"features", "pipeline", "scoring"},

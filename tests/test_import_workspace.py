@@ -128,13 +128,11 @@ def test_a_run_of_ready_made_vectors_compares_them_with_nothing_else(workspace: 
         pipeline.recommend(Query.of(text="a red mug"))
     np.save(toy / "feat.npy", VECTORS[::-1])
     workspace.import_folder(toy, "others", features={"text": Path("feat.npy"), "audio": Path("feat.npy")})
-    with pytest.raises(SettingsError, match="cannot be compared. Train a run on others"):
+    with pytest.raises(SettingsError, match=r"cannot be compared\. Train a run on others"):
         open_pipeline(workspace, done.run, "others")
 
 
-def test_states_of_a_matrix_are_one_token_an_item_in_half_precision(
-    workspace: Workspace, toy: Path, quick: None
-) -> None:
+def test_a_matrix_is_one_token_an_item_in_half_precision(workspace: Workspace, toy: Path, quick: None) -> None:
     from core.config import RunSettings
 
     gaps = VECTORS.copy()

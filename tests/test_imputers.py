@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+import core.train.run
 from core.config import RunSettings
 from core.domain import Encoded
 from core.errors import SettingsError, UnknownNameError
 from core.model import Model
+from core.pipeline import load_run
 from core.prepare.impute import AXES, IMPUTERS, build_imputer, patterns, pooled_vectors
 from core.prepare.noise import drop_tokens
+from core.train import train_run
 from core.train.loop import fit_imputer
+from tests.tiny_world import tiny_catalogue, tiny_features, tiny_settings
 
 FITTED = [name for name, make in IMPUTERS.items() if make is not None]
 FOUR = {"text": 3, "image": 4, "audio": 2, "video": 5}
@@ -190,3 +195,22 @@ def test_the_mean_of_a_things_media_is_what_is_modelled():
     )  # fmt: skip
     pooled, present = pooled_vectors({"image": one})
     assert pooled["image"].item() == (2.0 + 4.0) / 2 and present["image"].item()
+
+
+@pytest.mark.parametrize(("name", "align"), [("knn", "projection"), ("generator", "adversarial")])
+def test_a_whole_run_is_trained_kept_and_opened_with_what_fills_in(monkeypatch, tmp_path, name, align):
+    monkeypatch.setattr(core.train.run, "catalogue_features", without_some_photos)
+    settings = tiny_settings(impute=name, align=align, epochs=1, drop_tokens=0.2)
+    train_run(tiny_catalogue(), settings, tmp_path / "run", vectors=tmp_path)
+    pipeline = load_run(tmp_path / "run", tiny_catalogue(), features=without_some_photos(tiny_catalogue()))
+    gates = pipeline.items.gates[-1]
+    assert (gates[:5] > 0).all()  # the first items have no photo: something stands in its place
+    empty = pipeline.items.vectors[0]
+    assert torch.equal(empty[0], empty[-1])  # nothing at all is the same null vector for everything
+
+
+def without_some_photos(catalogue, *given, **named):
+    whole = tiny_features(catalogue, *given, **named)
+    return replace(
+        whole, items=tuple({"text": media["text"]} if row < 5 else media for row, media in enumerate(whole.items))
+    )

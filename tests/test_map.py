@@ -348,8 +348,10 @@ def test_shape_tells_the_modality_when_colour_tells_something_else() -> None:
 
 
 def test_small_groups_share_the_last_colour() -> None:
-    colour = by_group("x", [str(n) for n in range(12)] + ["0"] * 3)
-    assert len(colour.labels) == 10 and colour.labels[-1] == "all others" and colour.labels[0] == "0"
+    colour = by_group("x", [str(n) for n in range(30)] + ["0"] * 3)
+    assert (
+        len(colour.labels) == len(colour.colors) == 17 and colour.labels[-1] == "all others" and colour.labels[0] == "0"
+    )
 
 
 def test_an_unknown_number_is_grey_and_not_zero() -> None:

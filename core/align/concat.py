@@ -22,7 +22,7 @@ class Concat(Projection):
 
     mixes = True
 
-    def __init__(self, widths: Mapping[Modality, int], width: int, hidden: int = 256, dropout: float = 0.2) -> None:
+    def __init__(self, widths: Mapping[Modality, int], width: int, hidden: int = 64, dropout: float = 0.3) -> None:
         super().__init__(widths, width)
         count = len(widths)
         self.mix = nn.Sequential(

@@ -80,7 +80,7 @@ class Sequence(Projection):
         valid = torch.arange(place.shape[1], device=place.device) < lengths[:, None]  # (n, T)
         states = encoded.tokens[thing[:, None], place] * valid[..., None]  # (n, T, kept)
         told = self.tell[modality](self.readers[modality](states, lengths))  # (n, T, D)
-        return context.index_put((thing[:, None].expand_as(place)[valid], place[valid]), told[valid])
+        return context.index_put((thing[:, None].expand_as(place)[valid], place[valid]), told[valid].to(context.dtype))
 
 
 def media_of(encoded: Encoded) -> tuple[Tensor, Tensor, Tensor]:

@@ -64,8 +64,8 @@ def read_matrix(path: Path, items: int) -> NDArray[np.float32]:
     """The array in `path` if it has one row an item. Raises InputError E-ARR-*."""
     name, values = shown_name(path.name, "array"), read_array(path)
     if values.ndim != 2 or values.shape[1] == 0:
-        came = f"{values.ndim} dimensions, {'x'.join(map(str, values.shape)) or 'one number'},"
-        raise refused("SHAPE", name, came, "two were, one row an item,", "Reshape it.")
+        came = f"its shape is {'x'.join(map(str, values.shape)) or 'that of one number'}"
+        raise refused("SHAPE", name, came, "two dimensions, one row an item, were", "Reshape it.")
     if len(values) != items:
         raise refused("SHAPE", name, f"{len(values):,} rows", f"{items:,} were, one for every item,",
                       "Use the matrix that belongs to this catalogue.")  # fmt: skip

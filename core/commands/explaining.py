@@ -1,11 +1,13 @@
-"""Commands that ask why: explain."""
+"""Commands that ask why: explain, audit."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
-from core.commands import Reply, add, query_of, query_options, run_options, workspace_of
+from core.commands import Reply, add, count, query_of, query_options, run_options, workspace_of
+from core.jobs.bar import Bar
 
 
 def register(commands: Any) -> None:
@@ -21,6 +23,16 @@ def register(commands: Any) -> None:
         help="what stands where a modality is taken away (default absent)",
     )  # fmt: skip
     one.add_argument("--method", help="how words and patches are weighed; a wrong name lists the known")
+
+    one = add(
+        commands, "audit", audit, "is each modality used, and which explanations are faithful, by encoding anew",
+        "audit --run studio-default --cases 100",
+    )  # fmt: skip
+    run_options(one)
+    one.add_argument("--cases", type=count, default=100, metavar="N", help="how many cases (default 100)")
+    one.add_argument("--draws", type=count, default=20, metavar="N", help="random orders a case (default 20)")
+    one.add_argument("--level", choices=("media", "states"), default="media", help="encode anew, or mask token states")
+    one.add_argument("--seed", type=int, default=0)
 
 
 def explain(options: argparse.Namespace) -> Reply:
@@ -59,3 +71,31 @@ def told(answer: dict[str, Any]) -> list[str]:
             f"{answer['method']}, {m}: " + ("trusted here" if one["passed"] else f"not trusted: {one['reason']}")
         )
     return lines
+
+
+def audit(options: argparse.Namespace) -> Reply:
+    from core.evaluate.audit import audit_run
+
+    bar = Bar(sys.stderr)
+    try:
+        answer = audit_run(
+            workspace_of(options), options.run_name, catalogue=options.catalogue, cases=options.cases,
+            draws=options.draws, level=options.level, seed=options.seed, on_step=bar.show,
+        )  # fmt: skip
+    finally:
+        bar.close()
+    lines = [f"{options.run_name}: {answer['cases']} cases, {answer['level']}, seed {answer['seed']}"]
+    for m, one in answer["modalities"].items():
+        parts = [f"{name} {value['value']:+.3f} [{value['low']:+.3f}, {value['high']:+.3f}]"
+                 for name, value in one.items() if isinstance(value, dict)]  # fmt: skip
+        lines.append(f"{m:<6} in scoring path: {'yes' if one['in_scoring_path'] else 'NO'}; " + ", ".join(parts))
+    for name, by_modality in answer["methods"].items():
+        for m, one in by_modality.items():
+            lines.append(
+                f"{name:<20} {m:<6} deletion {one['deletion']['value']:+.3f} "
+                f"[{one['deletion']['low']:+.3f}, {one['deletion']['high']:+.3f}], "
+                f"insertion {one['insertion']['value']:+.3f} "
+                f"[{one['insertion']['low']:+.3f}, {one['insertion']['high']:+.3f}]: "
+                + ("faithful" if one["passed"] else f"not shown to be: {one['reason']}")
+            )
+    return Reply(answer=answer, lines=lines)

@@ -85,7 +85,17 @@ def truth(options: argparse.Namespace) -> Reply:
         f"recall {one['recall']:.3f}  F1 {one['f1']:.3f}  AUC {one['auc']:.4f}"
         for kind, one in scores.items()
     ]
-    return Reply(answer={"run": options.run_name, "catalogue": catalogue.name, "faults": scores}, lines=lines)
+    measured = told_of_run(workspace, options.run_name) if options.run_name else {}
+    lines += [f"{name}: {told}" for name, told in measured.items()]
+    answer = {"run": options.run_name, "catalogue": catalogue.name, "faults": scores, **measured}
+    return Reply(answer=answer, lines=lines)
+
+
+def told_of_run(workspace: Workspace, run: str) -> dict[str, Any]:
+    """What a run measures of what was planted: shares, words, the strongest patch."""
+    from core.evaluate.truth_shares import measured_truth
+
+    return measured_truth(workspace, run)
 
 
 def counts(found: tuple[Detection, ...]) -> dict[str, dict[str, int]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.config import RunSettings
 from core.domain import Estimate
 from core.errors import FusescopeError, SettingsError, UnknownNameError
 from core.evaluate.headline import Choice, choose
@@ -43,8 +44,9 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """One line of a board. value: None where the run has no such figure. low, high: None where no values are kept.
+    """One line of a board. settings: those that are not as usual, beside methods and seed.
 
+    value: None where the run has no such figure. low, high: None where no values are kept.
     against: mean difference to the reference on the same users or queries; p: two-sided, adjusted by Holm over all
     comparisons of the board; differ: how many users or products differ at all; spread: standard deviation over seeds.
     """
@@ -56,6 +58,7 @@ class Place:
     rank: str
     seeds: tuple[int, ...]
     grid: str
+    settings: str
     value: float | None
     low: float | None = None
     high: float | None = None
@@ -210,6 +213,7 @@ def _line(group: Sequence[Entry], subject: str, metric: str, part: str) -> tuple
     place = Place(
         name=label if len(group) == 1 else f"{label}, {len(group)} seeds", runs=tuple(one.run for one in group),
         align=settings["align"], fuse=settings["fuse"], rank=settings["rank"], grid=first.grid,
+        settings=unusual(settings),
         seeds=tuple(one.settings["seed"] for one in group), value=float(np.mean(known)) if known else None,
         lists=lists,
     )  # fmt: skip
@@ -223,6 +227,14 @@ def _line(group: Sequence[Entry], subject: str, metric: str, part: str) -> tuple
     spread = float(np.std([np.nanmean(one) for one in stacked], ddof=1)) if len(stacked) > 1 else None
     told = bootstrap(values.values, values.groups)
     return replace(place, value=told.value, low=told.low, high=told.high, spread=spread), values
+
+
+def unusual(settings: Mapping[str, Any]) -> str:
+    """The settings of a run that differ from the defaults, beside what a board shows anyway: "epochs 12, width 64"."""
+    standard = RunSettings()
+    shown = {"catalogue", "protocol", "align", "fuse", "rank", "seed", "threads"}
+    given = {name: value for name, value in settings.items() if name not in shown}
+    return ", ".join(f"{name} {value}" for name, value in given.items() if value != getattr(standard, name, None))
 
 
 def _tested(

@@ -16,6 +16,7 @@ from core.evaluate.splits import (
     label_column,
     leave_last,
     per_user_random,
+    rated_rows,
     studio_split,
 )
 
@@ -39,6 +40,7 @@ PROTOCOLS: dict[str, Callable[[Catalogue, int], Split]] = {
     "everything": everything,
     "cold": cold,
     "random": lambda catalogue, seed: per_user_random(catalogue, seed),
+    "ratings": lambda catalogue, seed: per_user_random(catalogue, seed, rated_rows(catalogue)),
     "leave-last": lambda catalogue, seed: leave_last(catalogue),
     "time": lambda catalogue, seed: global_time(catalogue),
     "label": lambda catalogue, seed: label_column(catalogue),

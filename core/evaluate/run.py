@@ -15,11 +15,14 @@ from core.domain import Notice
 from core.errors import SettingsError
 from core.evaluate.measure import HELD, KINDS, chance, held_queries, measure, next_item, query_metrics
 from core.evaluate.protocols import split_by
+from core.evaluate.ratings import rating_report
 from core.evaluate.significance import bootstrap, paired
 from core.evaluate.splits import TRAIN, Split, check_leaks
 from core.features import Features, catalogue_features, without_media
 from core.files import write_atomic
 from core.pipeline import open_pipeline
+from core.prepare.faults import cleaned
+from core.rank.rating import Rating
 
 if TYPE_CHECKING:
     from core.pipeline import Pipeline
@@ -53,6 +56,8 @@ def evaluate_run(
     """
     tell = on_step or (lambda label, fraction: None)
     pipeline = open_pipeline(workspace, run, catalogue)
+    if pipeline.at_home:  # a run that was trained on cleaned data is asked what it was trained for
+        pipeline.catalogue = cleaned(pipeline.catalogue, pipeline.settings.clean, workspace.vectors)
     chosen = protocol or pipeline.settings.protocol
     parts = split_by(chosen, pipeline.catalogue)
     answer: dict[str, Any] = {
@@ -67,6 +72,9 @@ def evaluate_run(
             on_step=lambda label, fraction: tell(label, 0.6 * fraction),
         )  # fmt: skip
         answer |= asked(pipeline, features, parts, query, products, split)
+    if isinstance(pipeline.model.ranker, Rating):
+        features = catalogue_features(pipeline.catalogue, pipeline.settings, workspace.vectors)
+        answer["ratings"] = rating_report(pipeline, features, parts, split)
     tell("asking for users", 0.7)
     users = next_item(pipeline, pipeline.catalogue, parts, split) if pipeline.at_home and products != "cold" else None
     if users:
@@ -98,7 +106,7 @@ def leaks(pipeline: Pipeline, parts: Split, split: str) -> tuple[Notice, ...]:
         return ()
     catalogue, run, data = pipeline.catalogue, pipeline.run, pipeline.told["data"]
     own = split_by(pipeline.settings.protocol, catalogue)
-    if own.fingerprint.sha != data["split"]["sha"]:
+    if own.fingerprint.sha != data["split"]["sha"] and not catalogue.gone:  # what was forgotten is in no split any more
         raise SettingsError(
             f"run {run} was trained on split {data['split']['sha']}, and {catalogue.name} is now split as "
             f"{own.fingerprint.sha}: what is tested may have been trained on. Train the run again"

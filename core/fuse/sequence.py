@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +46,7 @@ class SequenceFuser(LeftOut):
         change = self.out(self.dropout(torch.cat(ends, -1)))
         return self.unit_or_null(plain_mean(pooled, present) + change, present)
 
-    def read(self, cell: nn.GRUCell, steps: Tensor, present: Tensor, places) -> Tensor:
+    def read(self, cell: nn.GRUCell, steps: Tensor, present: Tensor, places: Iterable[int]) -> Tensor:
         """(B, hidden): the state after the last modality that is present."""
         state = steps.new_zeros(len(steps), cell.hidden_size)
         for j in places:

@@ -20,28 +20,44 @@ if TYPE_CHECKING:
     from core.workspace import Workspace
 
 EARLIER_JOBS = 1000  # whose names are not given again
+FILLED_BY = {
+    "none": "What is missing weighs nothing.",
+    "generator": "The generators of the adversarial aligner, trained with it.",
+    "mean": "The mean of the training products.",
+    "median": "The median of the training products.",
+    "knn": "The mean of the nearest training products that have it.",
+    "iterative": "Regression on the modality that is there, axis by axis, until it settles.",
+    "ridge": "A ridge map from the modality that is there.",
+}
 FEWEST_ROWS = 5  # of a user, below which their taste is a guess
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
-    """What the registries hold: name -> what it is, in one sentence. asks, users: rankers that answer a query, that
-    know users; deaf: rankers that look at ids or frozen features alone, whatever aligner and fuser are chosen."""
+    """What the registries hold: name -> what it is, in one sentence (of a cleaning step, its title).
+
+    asks, users: rankers that answer a query, that know users; deaf: rankers that look at ids or frozen features alone,
+    whatever aligner and fuser are chosen; generating: aligners that can fill in a missing modality."""
 
     align: Mapping[str, str]
     fuse: Mapping[str, str]
     rank: Mapping[str, str]
     protocol: Mapping[str, str]
+    impute: Mapping[str, str]
+    clean: Mapping[str, str]
     asks: frozenset[str]
     users: frozenset[str]
     deaf: frozenset[str]
+    generating: frozenset[str]
 
 
 def choices() -> Choices:
     """Loads the methods, and torch with them."""
     from core.align import ALIGNERS
+    from core.catalog.clean import STEPS
     from core.evaluate.protocols import PROTOCOLS, TOLD
     from core.fuse import FUSERS
+    from core.prepare.impute import IMPUTERS
     from core.rank import RANKERS
 
     return Choices(
@@ -49,8 +65,11 @@ def choices() -> Choices:
         fuse={name: sentence(name, one) for name, one in FUSERS.items()},
         rank={name: sentence(name, one) for name, one in RANKERS.items()},
         protocol={name: TOLD.get(name, "") for name in PROTOCOLS},
+        impute={name: FILLED_BY.get(name, "") for name in IMPUTERS},
+        clean={name: step.title for name, step in STEPS.items()},
         asks=frozenset(name for name, one in RANKERS.items() if "query" in cases_of(one)),
         users=frozenset(name for name, one in RANKERS.items() if "known user" in cases_of(one)),
+        generating=frozenset(name for name, one in ALIGNERS.items() if hasattr(one, "filled")),
         deaf=frozenset(name for name, one in RANKERS.items() if getattr(one, "reads", "vectors") != "vectors"),
     )
 
@@ -73,6 +92,10 @@ def misfits(settings: RunSettings, catalogue: Catalogue, known: Choices) -> tupl
     from core.evaluate.protocols import split_by
     from core.evaluate.splits import TRAIN
 
+    if settings.impute == "generator" and settings.align not in known.generating:
+        return (
+            f"{settings.align} has no generators to fill gaps with. Choose adversarial, or another way to fill them",
+        )
     try:
         split = split_by(settings.protocol, catalogue)
     except FusescopeError as refused:

@@ -13,6 +13,8 @@ from core.rank.factors import Factors
 from core.rank.graph import Graph
 from core.rank.multimodal import Multimodal
 from core.rank.neighbours import Neighbours
+from core.rank.rating import Rating
+from core.rank.sequential import Sequential
 from core.rank.vbpr import Vbpr
 
 RANKERS: dict[str, Callable[[int, int, int], nn.Module]] = {
@@ -22,6 +24,8 @@ RANKERS: dict[str, Callable[[int, int, int], nn.Module]] = {
     "factors": Factors,
     "vbpr": Vbpr,
     "graph": Graph,
+    "sequential": Sequential,
+    "rating": Rating,
     "multimodal": Multimodal,
 }
 

@@ -46,6 +46,10 @@ def training_data(catalogue: Catalogue, features: Features, split: Split, tuning
         asks=tuple(asks),
         photos={item: taken for item, taken in photos.items() if taken},
         histories=tuple(users.values()),
+        said=tuple(
+            tuple(features.interactions[row] for row in rows)
+            for rows in training_rows(catalogue, split, apart).values()
+        ),
         validation=Cases(
             asks=chosen_queries(rows, bool(apart)),
             users=held_users(catalogue, split, list(users), VALIDATION, set(trainable)),
@@ -78,13 +82,22 @@ def training_users(
     catalogue: Catalogue, split: Split, apart: Iterable[str] = ()
 ) -> dict[str, tuple[tuple[int, float | None], ...]]:
     """user_id -> (item row, rating) of their training rows: users by first appearance, rows by time if known."""
-    position, apart = catalogue.position(), set(apart)
-    users: dict[str, list[tuple[int, int, float | None]]] = defaultdict(list)
-    for row, label, rating in zip(catalogue.interactions, split.labels, stars(catalogue), strict=True):
+    position, ratings = catalogue.position(), stars(catalogue)
+    return {
+        user: tuple((position[catalogue.interactions[row].item_id], ratings[row]) for row in rows)
+        for user, rows in training_rows(catalogue, split, apart).items()
+    }
+
+
+def training_rows(catalogue: Catalogue, split: Split, apart: Iterable[str] = ()) -> dict[str, list[int]]:
+    """user_id -> positions of their training interactions, in the order of `training_users`."""
+    apart, users = set(apart), defaultdict(list)
+    for at, (row, label) in enumerate(zip(catalogue.interactions, split.labels, strict=True)):
         if label == TRAIN and row.item_id not in apart:
-            users[row.user_id].append((row.timestamp or 0, position[row.item_id], rating))
-    ordered = {user: sorted(history, key=lambda row: row[0]) for user, history in users.items()}
-    return {user: tuple((item, rating) for _, item, rating in history) for user, history in ordered.items()}
+            users[row.user_id].append(at)
+    return {
+        user: sorted(rows, key=lambda at: catalogue.interactions[at].timestamp or 0) for user, rows in users.items()
+    }
 
 
 def held_users(

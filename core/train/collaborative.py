@@ -58,13 +58,14 @@ def held_metrics(
     score: Callable[[Tensor], Tensor], likes: Likes, held: Likes, users: Tensor, k: int = 20, block: int = 512
 ) -> dict[str, Tensor]:
     """recall@k and ndcg@k, one value a user (B,), of held-out likes among all items but the user's training ones."""
-    hits = []
-    for part in users.split(block):
+    hits = torch.zeros(len(users), k, dtype=torch.bool)
+    for start, part in zip(range(0, len(users), block), users.split(block), strict=True):
         scores = score(part)
         position, item = likes.rows_of(part)
         scores[position, item] = -torch.inf
-        hits.append(held.hold(part[:, None], scores.topk(min(k, scores.shape[1])).indices))
-    found = hit_metrics(torch.cat(hits).numpy(), held.user_counts[users].numpy(), (k,))
+        best = scores.topk(min(k, scores.shape[1])).indices
+        hits[start : start + block, : best.shape[1]] = held.hold(part[:, None], best).cpu()
+    found = hit_metrics(hits.numpy(), held.user_counts[users].cpu().numpy(), (k,))
     return {name: torch.from_numpy(found[name]) for name in (f"recall@{k}", f"ndcg@{k}")}
 
 

@@ -35,8 +35,8 @@ class Cases:
 class TrainingData:
     """banks: modality -> MediaBank of raw states. items: media rows of every item; trainable: item rows whose media may
     be seen in training, in order. asks: training queries. photos: customer media of an item that any query may borrow.
-    histories: per training user its (item row, rating) rows. validation: what the best epoch is chosen by; `pool` are
-    the candidates of its queries."""
+    histories: per training user its (item row, rating) rows; said: their own media of each.
+    validation: what the best epoch is chosen by; `pool` are the candidates of its queries."""
 
     banks: Mapping[Modality, MediaBank]
     items: tuple[Media, ...]
@@ -46,6 +46,7 @@ class TrainingData:
     histories: tuple[tuple[tuple[int, float | None], ...], ...]
     validation: Cases
     pool: tuple[int, ...]
+    said: tuple[tuple[Media, ...], ...] = ()
 
     @property
     def modalities(self) -> tuple[Modality, ...]:

@@ -38,6 +38,7 @@ from core.train.curves import CURVES, EVENTS, Curves
 from core.train.data import TrainingData
 from core.train.interactions import InteractionTrainer, learns_from_interactions
 from core.train.loop import Trainer
+from core.train.second import SecondTrainer, learns_second
 from core.train.unfreeze import Unfrozen, tuned_features
 
 OnStep = Callable[[str, float, dict[str, float]], None]
@@ -194,9 +195,10 @@ def fresh_model(settings: RunSettings, features: Features, data: TrainingData) -
     return Model(settings, features.widths, len(data.histories), len(data.trainable))
 
 
-def trainer_of(model: Model, data: TrainingData, settings: RunSettings, device: str) -> Trainer | InteractionTrainer:
-    """Rankers that learn from who liked what alone have a trainer of their own."""
-    kind = InteractionTrainer if learns_from_interactions(model) else Trainer
+def trainer_of(model: Model, data: TrainingData, settings: RunSettings, device: str) -> Any:
+    """What fits this model: see `Trainer`, and its likes for rankers that learn from who liked what."""
+    second = learns_second(model, data)
+    kind = InteractionTrainer if learns_from_interactions(model) else SecondTrainer if second else Trainer
     return kind(model, data, settings, device)
 
 

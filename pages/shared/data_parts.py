@@ -15,7 +15,7 @@ from pages.shared.theme import literal, named
 
 if TYPE_CHECKING:
     from core.evaluate.splits import Fingerprint
-    from core.store.values import JobInfo
+    from core.jobs.queue import JobInfo
     from pages.shared.data_services import Facts
 
 PLOTLY = {"displaylogo": False, "showSendToCloud": False}

@@ -20,12 +20,13 @@ WHOLE, COVER, CROP = "Whole", "Cover", "Cut out"
 
 def choose_word(scope: Microscope) -> int | None:
     """Touch a word to see its patches; nothing chosen shows the weights themselves."""
-    units = scope.scorer.units["text"]
-    return st.selectbox(
-        "Touch a word to see its patches", range(len(units)), index=None, key=explain_visit.WORD, width=300,
-        format_func=lambda row: f"{row + 1}. {units.names[row]}", placeholder="none, show the weights",
+    labels = explain_services.word_labels(scope)
+    chosen = st.selectbox(
+        "Touch a word to see its patches", list(labels), index=None, key=explain_visit.WORD, width=300,
+        placeholder="none, show the weights",
         help="Where the fuser reads words and patches together: its attention. Else: what both do only together.",
     )  # fmt: skip
+    return labels.get(chosen or "")
 
 
 @st.fragment
@@ -59,12 +60,11 @@ def draw_bench(scope: Microscope, run: str, answer: Recommendation, shop: servic
 
 def reworded(scope: Microscope) -> str | None:
     """The text with words struck or edited; None where nothing was changed."""
-    units = scope.scorer.units.get("text")
-    if units is None:
+    if "text" not in scope.scorer.units:
         return None
+    labels = explain_services.word_labels(scope)
     gone = st.pills(
-        "Strike words", range(len(units)), selection_mode="multi", key=explain_visit.STRUCK,
-        format_func=lambda row: units.names[row], wrap=True,
+        "Strike words", list(labels), selection_mode="multi", key=explain_visit.STRUCK, wrap=True,
         help="Press a word to strike it, press again to put it back.",
     )  # fmt: skip
     text = st.text_area(
@@ -73,7 +73,7 @@ def reworded(scope: Microscope) -> str | None:
     )  # fmt: skip
     if text != scope.query.text:
         return text
-    return explain_services.struck(scope, gone) if gone else None
+    return explain_services.struck(scope, [labels[word] for word in gone]) if gone else None
 
 
 def repainted(scope: Microscope, shop: services.Shop) -> list[bytes] | None:
@@ -84,9 +84,8 @@ def repainted(scope: Microscope, shop: services.Shop) -> list[bytes] | None:
     number = 0
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         if len(own) > 1:
-            number = int(st.selectbox(
-                "Photo", range(len(own)), key=explain_visit.PHOTO, format_func=lambda row: f"photo {row + 1}", width=120
-            ))  # fmt: skip
+            names = [f"photo {place + 1}" for place in range(len(own))]
+            number = names.index(str(st.selectbox("Photo", names, key=explain_visit.PHOTO, width=120)))
         how = st.segmented_control(
             "Photo becomes", [WHOLE, COVER, CROP], key=explain_visit.EDIT, default=WHOLE, required=True,
             help="Cover paints a box over in the photo's mean colour; cut out keeps the box alone.",

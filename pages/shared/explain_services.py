@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -128,6 +129,16 @@ def painted(photo: bytes, across: tuple[int, int], down: tuple[int, int], how: s
         top, bottom = (round(height * one / 100) for one in down)
         return as_png(image.crop((left, top, max(right, left + 16), max(bottom, top + 16))))
     return as_png(cover(image, cells(across, down, (20, 20)), (20, 20)))
+
+
+def word_labels(scope: Microscope) -> dict[str, int]:
+    """Label -> row of every word; a word that comes again is numbered."""
+    seen: Counter[str] = Counter()
+    labels = {}
+    for row, name in enumerate(scope.scorer.units["text"].names):
+        seen[name] += 1
+        labels[name if seen[name] == 1 else f"{name} ({seen[name]})"] = row
+    return labels
 
 
 def struck(scope: Microscope, gone: Iterable[int]) -> str:

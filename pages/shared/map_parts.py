@@ -25,7 +25,8 @@ computed.
 
 **How true is the picture?** A map in two dimensions cannot keep everything. *Trustworthiness* falls when neighbours on
 the map are none in the space; *continuity* when neighbours in the space are torn apart; *neighbours kept* is the plain
-overlap of the two lists of 15. *Stability* draws the map again with other seeds.
+overlap of the two lists of 15. *Stability* draws the map again with other seeds: who is whose neighbour hardly changes,
+where whole clusters lie to each other may, so read nothing into the distance of two clusters.
 
 **A smaller gap is no goal by itself.** Retrieval is: can the words of a product find its photo? Good alignment with
 uniformity near 0 is collapse, not success.

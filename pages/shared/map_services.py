@@ -163,7 +163,7 @@ def subtitle(shown: Drawing, dimensions: int) -> str:
     points, items = int(shown.map.present.sum()), len(shown.map.item_ids)
     sample = f" of {shown.map.of:,}, seed {shown.map.seed}" if items < shown.map.of else ""
     how = "UMAP, 15 neighbours, cosine, seed 0" if shown.map.method == "UMAP" else "principal axes (PCA)"
-    return f"{how}; {points:,} points of {items:,} products{sample}; places have no unit"
+    return f"{how}; {points:,} points of {items:,} products{sample}, places have no unit"
 
 
 def marks(

@@ -58,6 +58,11 @@ def choices() -> Choices:
     return registered()
 
 
+def step_title(name: str) -> str:
+    """What a cleaning step is called on the page."""
+    return choices().clean[name]
+
+
 def misfits(settings: RunSettings) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Why these settings cannot be trained, and what a person should know before."""
     catalogue = services.workspace().catalogue(settings.catalogue)
@@ -202,7 +207,8 @@ def _row(place: Place, shown: Board) -> dict[str, object]:
     against = asdict(place.against) if place.against else {}
     return {
         "run": place.name, "aligner": place.align, "fuser": place.fuse, "ranker": place.rank,
-        "seed": " ".join(map(str, place.seeds)), "metric": f"{shown.subject} {shown.metric}", "part": shown.part,
+        "seed": " ".join(map(str, place.seeds)), "settings": place.settings,
+        "metric": f"{shown.subject} {shown.metric}", "part": shown.part,
         "value": place.value, "low": place.low, "high": place.high, "spread": place.spread,
         "reference": shown.reference, "difference": against.get("value"), "difference_low": against.get("low"),
         "difference_high": against.get("high"), "p_holm": place.p, "differ": place.differ, **lists,

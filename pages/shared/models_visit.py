@@ -10,7 +10,8 @@ from pages.shared import visit
 
 VIEW = "models_view"
 CATALOGUE, RANK, ALIGN, FUSE = "models_catalogue", "models_rank", "models_align", "models_fuse"
-PROTOCOL, EPOCHS, SEED, UNFREEZE = "models_protocol", "models_epochs", "models_seed", "models_unfreeze"
+PROTOCOL, EPOCHS, SEED = "models_protocol", "models_epochs", "models_seed"
+IMPUTE, CLEAN, UNFREEZE = "models_impute", "models_clean", "models_unfreeze"
 GRID, GRID_ALIGN, GRID_FUSE = "models_grid", "models_grid_align", "models_grid_fuse"
 GO = "models_train"
 WATCHED, CURVES_AS_TABLE = "models_watched", "models_curves_as_table"

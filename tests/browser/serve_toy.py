@@ -10,7 +10,8 @@ import sys
 import threading
 from pathlib import Path
 
-from pages.shared import services
+from pages.shared import map_colours, map_services, services
+from tests.toy_map import toy_asked, toy_drawing
 from tests.toys import ToyPipeline, ToyWorkspace, toy_stories
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,6 +26,10 @@ def serve(port: int) -> None:
     services.workspace = lambda: world
     services.engine = lambda run: opened
     services.stories = toy_stories
+    drawn = toy_drawing()
+    map_services.drawing = lambda run: drawn
+    map_services.placed = lambda shown, run, query: toy_asked(shown)
+    map_colours.error_ranks = lambda run: {}
     options = {
         "server_port": port,
         "server_headless": True,

@@ -1,0 +1,264 @@
+"""Measured against planted, where a catalogue's truth ships with it: shares of looks, words that name what a user cares
+about, and the strongest patch on the product."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.catalog.photos import read_image
+from core.domain import Interaction, Query
+from core.errors import InputError
+from core.evaluate.measure import HELD, LIKED
+from core.evaluate.protocols import split_by
+from core.evaluate.significance import bootstrap, paired
+from core.evaluate.splits import TRAIN, Split
+from core.evaluate.truth import feature_of, planted_truth
+from core.explain.attribution import DEFAULT, attribute
+from core.explain.faithfulness import correlation
+from core.explain.shapley import shapley, shares
+from core.features import Features, catalogue_features
+from core.pipeline import Pipeline, open_pipeline
+from core.scoring import case_scorer
+
+if TYPE_CHECKING:
+    from core.workspace import Workspace
+
+CARES = 0.5  # size of a planted taste from which a user cares
+NAMES = 0.9  # share of the texts with a word that must have the level it names
+SEEN = 5  # texts that a word must be in before it can name anything
+WORDS = 3  # strongest words that are looked at
+Truth = Mapping[str, Any]
+
+
+def measured_truth(
+    workspace: Workspace, run: str, *, cases: int = 400, seed: int = 0, method: str = DEFAULT
+) -> dict[str, Any]:
+    """`shares`, `words`, `pointing`; see the functions below. Raises InputError where no truth ships."""
+    pipeline = open_pipeline(workspace, run)
+    truth = planted_truth(pipeline.catalogue)
+    if truth is None:
+        raise InputError(
+            "E-INPUT-VALUE", f"no truth ships with catalogue {pipeline.catalogue.name}; nothing to measure."
+        )
+    split = split_by(pipeline.settings.protocol, pipeline.catalogue)
+    features = catalogue_features(
+        pipeline.catalogue, pipeline.settings, workspace.vectors, modalities=pipeline.model.modalities
+    )
+    return {
+        "shares": share_agreement(pipeline, split, truth),
+        "words": words_named(pipeline, features, split, truth, cases, seed, method),
+        "pointing": pointing(pipeline, features, truth, method),
+    }
+
+
+# ---- shares
+
+
+def share_agreement(pipeline: Pipeline, split: Split, truth: Truth) -> dict[str, Any]:
+    """Rank correlation over users between the planted share of looks and the measured share of the photo: the mean
+    item-scope share over that user's held-out likes. `oracle_spearman`: what a ridge regression on the true attributes
+    reaches from the same ratings."""
+    held = held_likes(pipeline, split)
+    users = [user for user in held if user in truth["users"] and user in pipeline.user_rows]
+    if "known user" not in pipeline.model.ranker.cases or "image" not in pipeline.model.modalities or len(users) < 20:
+        return {"spearman": None, "oracle_spearman": None, "users": len(users)}
+    planted = np.array([truth["users"][user]["share_look"] for user in users])
+    measured = np.array([photo_share(pipeline, user, held[user]) for user in users])
+    oracle = oracle_shares(pipeline, split, truth, users, held)
+    ours, best = correlation(planted, measured), correlation(planted, oracle)
+    return {"spearman": ours, "oracle_spearman": best, "of_oracle": ours / best, "users": len(users),
+            "spearman_interval": rank_interval(planted, measured)}  # fmt: skip
+
+
+def held_likes(pipeline: Pipeline, split: Split) -> dict[str, list[int]]:
+    position, held = pipeline.catalogue.position(), defaultdict(list)
+    for row, label in zip(pipeline.catalogue.interactions, split.labels, strict=True):
+        if label in HELD["test"] and (row.rating is None or row.rating >= LIKED):
+            held[row.user_id].append(position[row.item_id])
+    return held
+
+
+def photo_share(pipeline: Pipeline, user: str, items: Sequence[int]) -> float:
+    phi = shapley(pipeline.rank(Query(user=user), None)[:, items])  # (M, held)
+    return float(shares(phi)[pipeline.model.modalities.index("image")].mean())
+
+
+def oracle_shares(
+    pipeline: Pipeline, split: Split, truth: Truth, users: Sequence[str], held: Mapping[str, Sequence[int]]
+) -> NDArray[np.float64]:
+    """Share of the look attributes in a ridge regression of each user's training ratings on the true attributes."""
+    from sklearn.linear_model import RidgeCV
+
+    ids = [item.item_id for item in pipeline.catalogue.items]
+    look = np.array([[feature_of(truth["items"][one], name) for name in truth["vocabulary"]["look_features"]]
+                     for one in ids])  # fmt: skip
+    pairs = [name.split(":") for name in truth["vocabulary"]["read_features"]]
+    read = np.array([[float(truth["items"][one]["read"][axis] == level) for axis, level in pairs] for one in ids])
+    table = np.concatenate([look, read], 1)
+    table = table - table.mean(0)
+    position, rated = pipeline.catalogue.position(), defaultdict(list)
+    for row, label in zip(pipeline.catalogue.interactions, split.labels, strict=True):
+        if label == TRAIN and row.rating is not None:
+            rated[row.user_id].append((position[row.item_id], row.rating))
+    found = []
+    for user in users:
+        rows, stars = (list(one) for one in zip(*rated[user], strict=True))
+        weights = RidgeCV(np.logspace(-1, 3, 9)).fit(table[rows], stars).coef_
+        parts = table[list(held[user])] * weights
+        sides = np.abs(np.stack([parts[:, : look.shape[1]].sum(1), parts[:, look.shape[1] :].sum(1)]))
+        found.append(float((sides[0] / np.maximum(sides.sum(0), 1e-12)).mean()))
+    return np.array(found)
+
+
+def rank_interval(planted: NDArray[np.float64], measured: NDArray[np.float64]) -> list[float]:
+    generator = np.random.default_rng(0)
+    drawn = generator.integers(0, len(planted), (1000, len(planted)))
+    return [float(v) for v in np.quantile([correlation(planted[row], measured[row]) for row in drawn], (0.025, 0.975))]
+
+
+# ---- words
+
+
+def words_named(
+    pipeline: Pipeline, features: Features, split: Split, truth: Truth, cases: int, seed: int, method: str
+) -> dict[str, Any]:
+    """Of the `WORDS` strongest words of a held-out review, asked as a query for its own product: how many name an
+    attribute that the writer cares about; the share of such words in the text, and what taking the rarest words gives.
+
+    Which words name an attribute is learned from the reviews that training may see and what each of them tells.
+    """
+    rows = [
+        (row, media) for row, media, label in
+        zip(pipeline.catalogue.interactions, features.interactions, split.labels, strict=True)
+        if label in HELD["test"] and media.get("text") and told_in(truth, row)
+    ]  # fmt: skip
+    order = np.random.default_rng(seed).permutation(len(rows))[:cases]
+    seen = [row for row, label in zip(pipeline.catalogue.interactions, split.labels, strict=True) if label == TRAIN]
+    lexicon = naming_words((row.text, told_in(truth, row)) for row in seen)
+    rarity = Counter(word for row in seen for word in set(tokens(row.text)))
+    position = pipeline.catalogue.position()
+    ours, share, rarest, products = [], [], [], []
+    for number in sorted(order):
+        row, media = rows[number]
+        states = {"text": [features.states["text"][at] for at in media["text"]]}
+        scorer = case_scorer(pipeline, "query", states, {"text": [row.text]}, position[row.item_id], None)
+        weights = attribute(scorer, method)
+        names = scorer.units["text"].names
+        hits = np.array([bool(named(word, lexicon) & cared(truth, row.user_id)) for word in names])
+        if weights is None or len(names) <= WORDS or not hits.any():
+            continue
+        ours.append(hits[np.argsort(-weights["text"])[:WORDS]].mean())
+        rare = np.array([-min((rarity[one] for one in tokens(word)), default=len(seen)) for word in names])
+        rarest.append(hits[np.argsort(-rare, kind="stable")[:WORDS]].mean())
+        share.append(hits.mean())
+        products.append(row.item_id)
+    if not ours:
+        return {"precision@3": None, "cases": 0}
+    return {
+        "precision@3": asdict(bootstrap(ours, products)),
+        "text_share": float(np.mean(share)),
+        "times_text_share": float(np.mean(ours) / np.mean(share)),
+        "rarest_words": asdict(bootstrap(rarest, products)),
+        "over_rarest": asdict(paired(ours, rarest, products).difference),
+        "cases": len(ours),
+        "method": method,
+    }
+
+
+def told_in(truth: Truth, row: Interaction) -> frozenset[str]:
+    """Attributes that a review tells, "axis:level" or "kind:value"."""
+    told = truth["reviews"].get(f"{row.user_id} {row.item_id}", {})
+    return frozenset((*told.get("read", ()), *told.get("seen", ())))
+
+
+def cared(truth: Truth, user: str) -> frozenset[str]:
+    """Attributes that a user has a taste for or against."""
+    own, vocabulary = truth["users"][user], truth["vocabulary"]
+    read = (n for n, taste in zip(vocabulary["read_features"], own["read_taste"], strict=True) if abs(taste) >= CARES)
+    kinds = {value: kind for kind, values in (("colour", vocabulary["colours"]), ("pattern", vocabulary["patterns"]),
+                                              ("material", vocabulary["materials"])) for value in values}  # fmt: skip
+    look = (
+        f"{kinds[n]}:{n}" for n, taste in zip(vocabulary["look_features"], own["look_taste"], strict=True)
+        if n in kinds and abs(taste) >= CARES
+    )  # fmt: skip
+    return frozenset((*read, *look))
+
+
+def naming_words(texts: Iterable[tuple[str, frozenset[str]]]) -> dict[str, frozenset[str]]:
+    """word -> attributes it names: nearly every text with the word tells that attribute."""
+    seen: Counter[str] = Counter()
+    beside: dict[str, Counter[str]] = defaultdict(Counter)
+    for text, told in texts:
+        for word in set(tokens(text)):
+            seen[word] += 1
+            beside[word].update(told)
+    return {
+        word: frozenset(level for level, count in beside[word].items() if count >= NAMES * seen[word])
+        for word in seen
+        if seen[word] >= SEEN
+    }
+
+
+def tokens(text: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+", text.lower())
+
+
+def named(word: str, lexicon: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    return frozenset().union(*(lexicon.get(one, frozenset()) for one in tokens(word)))
+
+
+# ---- patches
+
+
+def pointing(pipeline: Pipeline, features: Features, truth: Truth, method: str) -> dict[str, Any]:
+    """Customer photos asked as a query for their product: is the middle of the strongest patch on the product's mask?
+    Beside it, the share of the mask in the photo (a random point) and the middle of the photo."""
+    own = {path: (row, media) for row, media in zip(pipeline.catalogue.interactions, features.interactions, strict=True)
+           for path in row.media.get("image", ())}  # fmt: skip
+    position = pipeline.catalogue.position()
+    hits, area, centre, products = [], [], [], []
+    for one in truth.get("customer_photos", ()):
+        mask_file = pipeline.catalogue.root / one["mask"]
+        if one["file"] not in own or not mask_file.is_file() or not own[one["file"]][1].get("image"):
+            continue
+        row, media = own[one["file"]]
+        at = row.media["image"].index(one["file"])
+        if at >= len(media["image"]):
+            continue
+        states = {"image": [features.states["image"][media["image"][at]]]}
+        scorer = case_scorer(pipeline, "query", states, {}, position[one["item_id"]], None)
+        weights = attribute(scorer, method)
+        if weights is None:
+            return {"method": method, "photos": 0}
+        units = scorer.units["image"]
+        mask = np.asarray(read_image(mask_file.read_bytes(), mask_file.name)[0].convert("L")) > 127
+        grid = tuple(1 + max(span[axis] for span in units.spans) for axis in (0, 1))
+        best = units.spans[int(np.argmax(weights["image"]))]
+        hits.append(float(at_middle(mask, best, grid)))
+        centre.append(float(at_middle(mask, (grid[0] // 2, grid[1] // 2), grid)))
+        area.append(float(mask.mean()))
+        products.append(one["item_id"])
+    if not hits:
+        return {"method": method, "photos": 0}
+    return {
+        "hit_rate": asdict(bootstrap(hits, products)),
+        "area": float(np.mean(area)),
+        "centre": float(np.mean(centre)),
+        "over_area": asdict(paired(hits, area, products).difference),
+        "over_centre": asdict(paired(hits, centre, products).difference),
+        "photos": len(hits),
+        "method": method,
+    }
+
+
+def at_middle(mask: NDArray[np.bool_], cell: tuple[int, int], grid: tuple[int, ...]) -> bool:
+    row = min(mask.shape[0] - 1, int((cell[0] + 0.5) / grid[0] * mask.shape[0]))
+    column = min(mask.shape[1] - 1, int((cell[1] + 0.5) / grid[1] * mask.shape[1]))
+    return bool(mask[row, column])

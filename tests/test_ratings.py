@@ -1,0 +1,48 @@
+"""Rating prediction: the models that read no media, by hand and on published figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.domain import Catalogue, Interaction, Item
+from core.evaluate.ratings import reference_ratings, reference_table
+from core.evaluate.splits import Split, fingerprint, per_user_random, rated_rows
+
+FILMS = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "movielens_dev"
+
+
+def shop() -> tuple[Catalogue, Split]:
+    """Two items, two users: item a gets 5 and 4, item b gets 2; asked for are a known pair, and strangers."""
+    rated = [("u", "a", 5.0), ("v", "a", 4.0), ("u", "b", 2.0), ("v", "b", 3.0), ("w", "c", 1.0)]
+    rows = tuple(Interaction(user_id=user, item_id=item, rating=rating) for user, item, rating in rated)
+    items = tuple(Item(item_id=item) for item in "abc")
+    catalogue = Catalogue(name="two", version="1", root=Path("nowhere"), items=items, interactions=rows)
+    labels = ("train", "train", "train", "test", "test")
+    return catalogue, Split(name="two", seed=None, labels=labels, fingerprint=fingerprint(catalogue, labels))
+
+
+def test_references_are_damped_means_of_what_was_seen():
+    found = reference_ratings(*shop(), [3, 4])
+    mean = (5 + 4 + 2) / 3
+    item_b = (2 - mean) / (10 + 1)
+    item_a = (5 + 4 - 2 * mean) / (10 + 2)
+    user_v = (4 - mean - item_a) / (10 + 1)
+    assert found["mean"].tolist() == pytest.approx([mean, mean])
+    assert found["item mean"].tolist() == pytest.approx([2, mean])
+    assert found["bias"].tolist() == pytest.approx([mean + item_b + user_v, mean])
+
+
+def test_the_references_of_the_films_come_out_as_published():
+    if not FILMS.is_dir():
+        pytest.skip("the films are not on this machine")
+    from core.catalog.folder import read_folder
+
+    films = read_folder(FILMS, "films", on_step=None)[0]
+    split = per_user_random(films, rows=rated_rows(films))
+    table = reference_table(films, split, [int(row) for row in split.rows("test")])
+    names = ("rmse", "mae", "accuracy", "macro_f1")
+    assert [table["mean"][name] for name in names] == pytest.approx([1.0510, 0.8627, 0.3513, 0.1040], abs=5e-5)
+    assert [table["item mean"][name] for name in names] == pytest.approx([0.9646, 0.7530, 0.3790, 0.2035], abs=5e-5)
+    assert [table["bias"][name] for name in names] == pytest.approx([0.8819, 0.6860, 0.4160, 0.2575], abs=5e-5)
