@@ -33,8 +33,11 @@ class RunSettings:
     width: of the shared space, D. kept: principal axes of each modality that are kept. soften: see
     `core.align.space.Standardise`. drop_modality: chance that a training query loses one of its modalities.
     own_photo: chance that a training query without a photo borrows one of its product's. weight_align: of the
-    alignment loss; align_loss: infonce or uniformity. weight_users: how far the users' loss reaches into the item
-    vectors (0: not at all). tune_folds: first find the best number of epochs on one of so many folds of the products,
+    alignment loss; align_loss: infonce or uniformity; weight_own: of each modality finding its own kind, words words
+    and photos photos; fused_reach: how far the loss of fused vectors reaches into those of the modalities;
+    weight_users: how far the users' loss reaches into the item vectors (0: not at all). trust_folds: gates are fitted
+    on so many folds of the products, each held out once (0: with everything else), see core.train.trust.
+    tune_folds: first find the best number of epochs on one of so many folds of the products,
     held out; 0 trains at once. unfreeze: how many of the text encoder's last blocks are fine-tuned. impute: what stands
     in for a missing modality, see core.prepare.impute; clean: cleaning steps of core.catalog.clean that are on, with
     commas; drop_tokens: chance that training misses a word or patch.
@@ -68,11 +71,13 @@ class RunSettings:
     impute: str = "none"
     clean: str = ""
     align_loss: str = "infonce"
-    weight_align: float = 0.2
-    weight_own: float = 0.5
+    weight_align: float = 0.05
+    weight_own: float = 1.0
+    fused_reach: float = 0.2
     weight_users: float = 0.0
     user_rate: float = 3e-3
     tune_folds: int = 0
+    trust_folds: int = 0
     own_width: int = 64
     layers: int = 2
     loss: str = "auto"
@@ -90,7 +95,8 @@ class RunSettings:
             ("epochs", 0, 1000), ("batch", 2, 65536), ("width", 4, 4096), ("kept", 4, 8192), ("soften", 0, 1),
             ("drop_modality", 0, 1), ("drop_tokens", 0, 0.9), ("own_photo", 0, 1), ("learning_rate", 0, 1),
             ("threads", 1, 256), ("unfreeze", 0, 48),
-            ("tune_folds", 0, 100), ("own_width", 1, 4096), ("layers", 0, 12), ("negatives", 1, 1 << 20),
+            ("tune_folds", 0, 100), ("trust_folds", 0, 100), ("fused_reach", 0, 1),
+            ("own_width", 1, 4096), ("layers", 0, 12), ("negatives", 1, 1 << 20),
             ("heat", 1e-3, 10), ("penalty", 0, 10), ("user_batch", 1, 1 << 20), ("item_share", 0, 10),
         ):  # fmt: skip
             value = getattr(self, name)

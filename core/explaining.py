@@ -28,6 +28,7 @@ from core.explain.faithfulness import DRAWS, Trial, agreement, depends_on_model,
 from core.explain.scorer import in_scoring_path
 from core.explain.surrogate import Surrogate, imitate
 from core.features import parts_of
+from core.pipeline import read_text
 from core.scoring import PipelineScorer, column_of, item_media, scorer_for
 
 if TYPE_CHECKING:
@@ -259,23 +260,31 @@ def edited(query: Query, scorer: PipelineScorer, gone: Mapping[Modality, Iterabl
     parts: list[Part] = []
     seen: dict[Modality, int] = {}
     for part in query.parts:
-        number = seen.get(part.modality, 0)
-        seen[part.modality] = number + 1
+        first = seen.get(part.modality, 0)
+        count = len(read_text(part.content, part.name)[0]) if part.modality == "text" else 1  # sentences of one text
+        seen[part.modality] = first + count
         units = scorer.units.get(part.modality)
         lost = set(gone.get(part.modality, ()))
         if units is None or not lost:
             parts.append(part)
             continue
-        own = [row for row, of in enumerate(units.parts) if of == number]
-        struck = [units.spans[row] for row in own if row in lost]
-        if len(struck) == len(own):
+        left = [
+            (number, [units.spans[row] for row in own if row in lost])
+            for number in range(first, first + count)
+            for own in [[row for row, of in enumerate(units.parts) if of == number]]
+            if not lost.issuperset(own)
+        ]
+        if not left:
             continue
-        content = scorer.read[part.modality][number]
+        media = scorer.read[part.modality]
         if part.modality == "text":
-            parts.append(replace(part, content=strike(content, struck).encode()))
-        else:
+            words = " ".join(strike(media[number], struck) for number, struck in left)
+            parts.append(replace(part, content=words.encode()))
+        elif left[0][1]:
             grid = (1 + max(row for row, _ in units.spans), 1 + max(column for _, column in units.spans))
-            parts.append(replace(part, content=as_png(cover(content, struck, grid)) if struck else part.content))
+            parts.append(replace(part, content=as_png(cover(media[first], left[0][1], grid))))
+        else:
+            parts.append(part)
     return Query(parts=tuple(parts), user=query.user)
 
 
@@ -365,8 +374,11 @@ def words_of(scope: Microscope, weights: Weights | None) -> list[dict[str, Any]]
     units = scope.scorer.units.get("text")
     if units is None or weights is None:
         return []
-    rows = zip(units.names, units.spans, weights["text"], strict=True)
-    return [{"text": name, "start": at[0], "end": at[1], "weight": float(weight)} for name, at, weight in rows]
+    rows = zip(units.names, units.parts, units.spans, weights["text"], strict=True)
+    return [
+        {"text": name, "sentence": part, "start": at[0], "end": at[1], "weight": float(weight)}
+        for name, part, at, weight in rows
+    ]
 
 
 def patches_of(scope: Microscope, weights: Weights | None) -> list[list[list[float]]]:

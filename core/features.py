@@ -50,6 +50,14 @@ class Features:
 
         return MediaBank(self.states[modality], self.widths[modality])
 
+    def mean(self, modality: Modality, things: Iterable[Media]) -> NDArray[np.float64]:
+        """(n, E): what the encoder says of each thing in a modality that each has, mean over its media."""
+        import numpy as np
+
+        states = self.states[modality]
+        rows = [np.mean([states[at].pooled for at in one[modality]], axis=0, dtype=np.float64) for one in things]
+        return np.stack(rows) if rows else np.zeros((0, self.widths[modality]))
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Part:

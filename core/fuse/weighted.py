@@ -35,10 +35,8 @@ class Weighted(Fuser):
 
     def strength(self, aligned: Mapping[Modality, Aligned]) -> Tensor:
         """(B, M): how much each modality has to say, 1 where an aligner does not tell."""
-        told = [aligned[m].strength for m in self.modalities]
-        return torch.stack(
-            [aligned[m].present.float() if one is None else one for m, one in zip(self.modalities, told, strict=True)], 1
-        )
+        sides = [aligned[m] for m in self.modalities]
+        return torch.stack([one.present.float() if one.strength is None else one.strength for one in sides], 1)
 
     def gates(self, pooled: Tensor, present: Tensor, strength: Tensor) -> Tensor:
         """pooled (B, M, D) zero where absent, present (B, M), strength (B, M) -> (B, M), rows summing to 1 or 0."""

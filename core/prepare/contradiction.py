@@ -19,14 +19,14 @@ FEWEST = 200  # rated reviews, below which a tone cannot be learned
 def contradictions(catalogue: Catalogue, features: Features) -> Detection:
     """One mark a rated review with a residual worth a look; the score is the robust z of |stars - predicted|."""
     rows = [
-        (at, media["text"][0])
+        (at, media)
         for at, (row, media) in enumerate(zip(catalogue.interactions, features.interactions, strict=True))
         if row.rating is not None and media.get("text")
     ]
     stars = np.array([catalogue.interactions[at].rating for at, _ in rows], dtype=np.float64)
     if len(rows) < FEWEST or stars.std() == 0:
         return Detection(step="contradictory_review", marks=(), looked_at=len(rows), limit=LIMIT)
-    words = np.stack([features.states["text"][text].pooled for _, text in rows]).astype(np.float64)
+    words = features.mean("text", [media for _, media in rows])
     fold = folds_of([f"{catalogue.interactions[at].user_id}\t{catalogue.interactions[at].item_id}" for at, _ in rows])
     told = np.zeros(len(rows))
     for turn in np.unique(fold):

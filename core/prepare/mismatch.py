@@ -27,10 +27,10 @@ def wrong_media(catalogue: Catalogue, features: Features, modality: Modality = "
         return Detection(step="wrong_photo", marks=(), looked_at=len(owner), limit=LIMIT)
     media = np.stack([features.states[modality][at].pooled for at in row]).astype(np.float64)
     worded = [at for at, item in enumerate(features.items) if item.get("text")]
-    words = np.stack([features.states["text"][features.items[at]["text"][0]].pooled for at in worded])
+    words = features.mean("text", [features.items[at] for at in worded])
     place = {item: at for at, item in enumerate(worded)}
     own = np.array([place[item] for item in owner])
-    away, beaten = misfit(media, words.astype(np.float64), own, [catalogue.items[at].item_id for at in worded])
+    away, beaten = misfit(media, words, own, [catalogue.items[at].item_id for at in worded])
     middle = float(np.median(away))
     scores = np.where(away > middle, robust_z(away), 0.0)  # only a worse fit than usual is suspicious
     marks = tuple(

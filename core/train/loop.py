@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -133,23 +134,26 @@ class Trainer:
         if settings.drop_tokens:
             shown, given = drop_tokens(shown, settings.drop_tokens), drop_tokens(given, settings.drop_tokens)
         aligned, asked = model.align(shown), model.align(given)
-        items = self.memory.clone().index_copy(0, rows, model.fuse(damp(aligned)).vector.float())  # (N, D)
+        items = self.memory.clone().index_copy(0, rows, model.fuse(self.damped(aligned)).vector.float())  # (N, D)
         self.memory[rows] = items[rows].detach()
-        query = model.fuse(damp(asked)).vector  # (B, D)
-        import os
-        if os.environ.get("INB"):
-            loss = functional.cross_entropy(model.ranker.score_query(query, items[rows]), torch.searchsorted(rows, right))
-        else:
-            loss = functional.cross_entropy(model.ranker.score_query(query, items), right)
+        query = model.fuse(self.damped(asked)).vector  # (B, D)
+        place = torch.searchsorted(rows, right)
+        loss = functional.cross_entropy(model.ranker.score_query(query, items[rows]), place)
         if settings.weight_align:
             apart = model.align_apart(shown, aligned), model.align_apart(given, asked)
             loss = loss + settings.weight_align * self.alignment((apart[0], shown, rows), (apart[1], given, right))
         if settings.weight_own:
-            loss = loss + settings.weight_own * self.own_modality(asked, aligned, torch.searchsorted(rows, right))
+            loss = loss + settings.weight_own * self.own_modality(asked, aligned, place)
         loss = loss + model.own_loss(shown, aligned) + model.own_loss(given, asked)
         if likes:
             loss = loss + self.user_loss(likes, items)
         return loss
+
+    def damped(self, aligned: Mapping[Modality, Aligned]) -> dict[Modality, Aligned]:
+        """The same, reached by the loss of fused vectors only so far: a photo that is rewarded for the words of its
+        product learns them by heart, and nothing about photos."""
+        reach = self.settings.fused_reach
+        return {m: replace(a, pooled=a.pooled.detach().lerp(a.pooled, reach)) for m, a in aligned.items()}
 
     def own_modality(
         self, asked: Mapping[Modality, Aligned], aligned: Mapping[Modality, Aligned], place: Tensor
@@ -157,14 +161,12 @@ class Trainer:
         """Words alone must find the words of their product among those of the batch, photos its photos: what only one
         modality tells would be lost in a space that is made of agreement alone. place (B,): of the answer in it."""
         total = torch.zeros((), device=self.device)
-        import os
-        for m in (os.environ.get("OWN") or "text,image").split(","):
+        for m in self.model.modalities:
             there = asked[m].present & aligned[m].present[place]
             if there.any():
                 logits = asked[m].pooled[there] @ aligned[m].pooled.T * self.model.ranker.scale
                 logits = logits.masked_fill(~aligned[m].present, -torch.inf)
-                found = (logits.argmax(1) == place[there]).float().mean()
-                total = total + (1 - found if os.environ.get('FOC') else 1) * functional.cross_entropy(logits, place[there])
+                total = total + functional.cross_entropy(logits, place[there])
         return total
 
     def alignment(self, *sides: tuple[Mapping[Modality, Aligned], Mapping[Modality, Encoded], Tensor]) -> Tensor:
@@ -236,13 +238,6 @@ class Trainer:
 
     def refresh_memory(self) -> None:
         self.memory = self.vectors([self.data.items[item] for item in self.data.trainable])
-
-
-def damp(al):
-    import os
-    from dataclasses import replace
-    d=float(os.environ.get("DAMP","1"))
-    return {m: replace(a, pooled=a.pooled.detach()+d*(a.pooled-a.pooled.detach())) for m,a in al.items()}
 
 
 def fit_spaces(model: Model, data: TrainingData, soften: float) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from core.evaluate.vectors import MEASURED, pack
 from core.features import Features, catalogue_features, without_media
 from core.files import digest_bytes, write_atomic
 from core.fuse import FUSERS
+from core.fuse.weighted import Weighted
 from core.model import Model, best_device
 from core.pipeline import TUNED_TEXT, load_run
 from core.prepare.faults import cleaned
@@ -39,6 +41,7 @@ from core.train.data import TrainingData
 from core.train.interactions import InteractionTrainer, learns_from_interactions
 from core.train.loop import Trainer
 from core.train.second import SecondTrainer, learns_second
+from core.train.trust import fit_trust
 from core.train.unfreeze import Unfrozen, tuned_features
 
 OnStep = Callable[[str, float, dict[str, float]], None]
@@ -100,10 +103,16 @@ def train_run(
         model = fresh_model(settings, features, data)
         device = best_device(wanted_device())
         with Curves(out) as shown:
-            best, curves = trainer_of(model, data, settings, device).fit(
+            trainer = trainer_of(model, data, settings, device)
+            best, curves = trainer.fit(
                 lambda label, fraction, figures: tell(label, 0.3 + 0.6 * fraction, figures),
                 stop_after=stop, checkpoint=kept["training"], curves=shown,
             )  # fmt: skip
+        if settings.trust_folds and type(model.fuser) is Weighted and type(trainer) is Trainer:
+            learn = partial(learned, settings=settings, features=features, device=device, prepare=prepare)
+            fit_trust(
+                model.fuser, catalogue, settings, features, split, learn, lambda label, done: tell(label, 0.9, {})
+            )
     users = training_users(catalogue, split)
     parts = {
         "model.safetensors": to_bytes({name: value.cpu() for name, value in model.state_dict().items()}),
@@ -188,6 +197,17 @@ def best_length(
     )  # fmt: skip
     trainer = trainer_of(fresh_model(settings, features, data), data, settings, best_device(wanted_device()))
     return max(1, trainer.fit(checkpoint=kept)[0])
+
+
+def learned(
+    data: TrainingData, *, settings: RunSettings, features: Features, device: str,
+    prepare: Callable[[TrainingData], TrainingData],
+) -> Any:  # fmt: skip
+    """A trainer that has learned these data to its last epoch."""
+    data = prepare(data)
+    trainer = trainer_of(fresh_model(settings, features, data), data, settings, device)
+    trainer.fit(stop_after=settings.epochs)
+    return trainer
 
 
 def fresh_model(settings: RunSettings, features: Features, data: TrainingData) -> Model:
