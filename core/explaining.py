@@ -94,6 +94,7 @@ class Microscope:
         self.item = pipeline.catalogue.items[self.scorer.target]
         self._weights: dict[str, Weights | None] = {}
         self._verdicts: dict[str, dict[Modality, Verdict]] = {}
+        self._between: dict[tuple[Modality, Modality], tuple[np.ndarray, str]] = {}
         self._by_baseline: dict[str, dict[str, Contribution]] = {}
 
     @property
@@ -183,10 +184,12 @@ class Microscope:
 
     def between(self, rows: Modality, columns: Modality) -> tuple[np.ndarray, str]:
         """(n, n') how words and patches go together: cross attention, or measured by leaving out pairs."""
-        read = cross_attention(self.scorer, rows, columns)
-        if read is not None:
-            return read, "attention"
-        return pair_interactions(self.scorer, rows, columns), "interaction"
+        if (rows, columns) not in self._between:
+            read = cross_attention(self.scorer, rows, columns)
+            told = "interaction" if read is None else "attention"
+            found = pair_interactions(self.scorer, rows, columns) if read is None else read
+            self._between[rows, columns] = found, told
+        return self._between[rows, columns]
 
     def verdicts(self, *names: str) -> dict[str, dict[Modality, Verdict]]:
         """These methods (by default all that apply and are not slow) against random orders and random models; masking

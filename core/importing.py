@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 OnStep = Callable[[str, float], None]
 READ, KEPT, ENCODED, TRAINED = 0.1, 0.3, 0.7, 1.0  # shares of the whole that are done after each stage
 KEPT_MODALITIES = ("text", "image")
+UPLOADS = "uploads"  # folder of the workspace where the page keeps an upload until it is imported
 SHOWN = 100  # refusals kept with the catalogue; all of them are in the rejects file
 
 
@@ -75,6 +76,7 @@ def import_source(
     from core.catalog.formats import read_source
     from core.catalog.reading import Ask
     from core.catalog.report import RowsRefusedError, write_rejects
+    from core.prepare.findings import keep_words
 
     workspace.check_name(name, "catalogue")
     tell = on_step or (lambda label, fraction: None)
@@ -88,11 +90,14 @@ def import_source(
             raise
         report, split = reading.report, _labels(reading.catalogue)
         catalogue, lost = _kept(workspace, reading, _part(tell, READ, KEPT))
+        keep_words(workspace.vectors, catalogue, folder, reading.catalogue, workspace.user_key)
     report.note((*told, *lost))
     report.cleaned |= _left_out(reading.catalogue)
     encoded = _encoded(workspace, catalogue, _part(tell, KEPT, ENCODED))
     listed = report.write_rejects(rejects) if report.refused else None
     run, changed = _published(workspace, catalogue, {**_told(report), "split": split}, _part(tell, ENCODED, TRAINED))
+    if source.is_relative_to(workspace.home / UPLOADS):
+        source.unlink(missing_ok=True)  # our copy of an upload: people and words as they came stay nowhere
     tell("done", 1.0)
     return ImportOutcome(
         catalogue=name, items=len(catalogue.items), users=len({one.user_id for one in catalogue.interactions}),

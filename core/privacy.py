@@ -29,7 +29,7 @@ from core.store.values import Forgotten
 if TYPE_CHECKING:
     from core.workspace import Workspace
 
-MADE_AGAIN = ("cases", "maps", "measured", "cache", "backups")
+MADE_AGAIN = ("cases", "maps", "measured", "cache", "backups", "uploads", "vectors/faults")
 GONE = "forgotten"
 SHORT = 6  # letters; an id below that is searched for as a cell or in quotes only
 WAIT = 30.0  # seconds for another writer of the database

@@ -138,15 +138,17 @@ def draw_parts(scope: explain_services.Microscope, shop: services.Shop) -> None:
     if as_table:
         explain_parts.weight_table(scope, weights)
         return
-    touched = explain_bench.choose_word(scope) if "text" in weights and "image" in weights else None
+    if method == "attention":
+        weights = explain_bench.choose_map(scope, weights)
+    word, patch = explain_bench.choose_touched(scope) if {"text", "image"} <= set(weights) else (None, None)
     left, right = st.columns(2, gap="medium") if len(weights) > 1 else (st.container(), st.container())
     failed = {m for m, one in verdicts.items() if not one.passed}
     if "text" in weights:
         with left:
-            draw_words(scope, weights, grey="text" in failed)
+            draw_words(scope, weights, patch, grey="text" in failed)
     if "image" in weights:
         with right:
-            draw_photos(scope, shop, weights, opacity, touched, grey="image" in failed)
+            draw_photos(scope, shop, weights, opacity, word, grey="image" in failed)
 
 
 def heading(modality: str, weights: dict) -> str:
@@ -154,11 +156,16 @@ def heading(modality: str, weights: dict) -> str:
     return f"**{named(modality)}** :small[:gray[full colour is {most:.3f} of score a part]]"
 
 
-def draw_words(scope: explain_services.Microscope, weights: dict, *, grey: bool) -> None:
+def draw_words(scope: explain_services.Microscope, weights: dict, touched: int | None, *, grey: bool) -> None:
     st.markdown(heading("text", weights))
     own = explain_services.scaled(weights, "text")
-    explain_parts.words(scope, own * (0.0 if grey else 1.0))
-    if grey:
+    if touched is not None:
+        between, how = scope.between("image", "text")
+        own = explain_services.scaled({"text": between[touched]}, "text")
+        told = "what it read in the words" if how == "attention" else "where it only works together with the words"
+        st.caption(f"For the patch in {scope.scorer.units['image'].names[touched]}: {told}.")
+    explain_parts.words(scope, own * (0.0 if grey and touched is None else 1.0))
+    if grey and touched is None:
         st.caption("Greyed out: on this case the method does not show what the words did. The reason stands above.")
 
 

@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "explaining": STAGES | GROUND | {"features", "pipeline", "scoring"},
     "presets": GROUND,
     "workspace": STAGES | GROUND | {"store", "importing"},
-    "importing": BINDING,
+    "importing": BINDING | {"prepare"},
     "jobs": BINDING | {"importing"},
     "report": BINDING | {"figures", "figures_errors"},
     "people": BINDING | {"report"},

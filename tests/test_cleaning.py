@@ -33,7 +33,7 @@ from core.errors import UnknownNameError
 from core.evaluate.truth import area_under_curve, fault_scores
 from core.prepare.contradiction import contradictions
 from core.prepare.faults import cleaned
-from core.prepare.findings import keep_faults, kept_faults, table_faults
+from core.prepare.findings import keep_faults, keep_words, kept_faults, table_faults
 from core.prepare.mismatch import wrong_media
 from core.prepare.out_of_fold import folds_of
 from core.prepare.unusual import unusual_items
@@ -292,12 +292,22 @@ def test_an_item_unlike_the_rest_is_the_first_of_its_view():
 
 def test_findings_are_kept_for_this_version_of_the_catalogue_only(tmp_path, shop):
     catalogue, _ = read_folder(shop, "shop")
-    found = table_faults(catalogue)
+    found = table_faults(catalogue, tmp_path)
     assert {one.step for one in found} >= {"mojibake", "html", "no_words", "near_duplicate", "price_outlier"}
     keep_faults(tmp_path, catalogue, found)
     kept = by_step(kept_faults(tmp_path, catalogue))
     assert kept["mojibake"] == by_step(found)["mojibake"]
     assert kept_faults(tmp_path, replace(catalogue, version="other")) is None
+
+
+def test_an_import_keeps_what_its_tables_said_with_people_as_keyed_hashes(tmp_path, shop):
+    read, _ = read_folder(shop, "shop")
+    kept = replace(read, name="mine", root=tmp_path / "media")
+    keep_words(tmp_path / "vectors", kept, shop, read, lambda user: f"key-{user}")
+    found = by_step(table_faults(kept, tmp_path / "vectors"))
+    assert [m.user_id for m in found["mojibake"].found if m.user_id] == ["key-ann"]
+    assert [m.file for m in found["dead_path"].found] == ["photos/gone.jpg"]
+    assert "no_photo" in by_step(table_faults(replace(kept, version="other"), tmp_path / "vectors"))
 
 
 def test_marks_come_back_as_they_were_kept():

@@ -98,7 +98,7 @@ def test_a_finding_of_the_job_shows_its_photo_and_the_list_can_be_taken_along(wo
         Mark(item_id="a", file="photos/mug_red.jpg", score=7.0, reason="=it fits nobody"),
         Mark(item_id="b", file="photos/mug_blue.jpg", score=1.0),
     ))  # fmt: skip
-    keep_faults(workspace.vectors, catalogue, (*table_faults(catalogue), wrong))
+    keep_faults(workspace.vectors, catalogue, (*table_faults(catalogue, workspace.vectors), wrong))
     at = page(choice.CLEANING)
     assert at.selectbox(key=choice.STEP).value == "wrong_photo"
     assert "Day mug" in said(at) and "it fits nobody" in said(at) and "Garbled mug" not in said(at)

@@ -124,6 +124,8 @@ def test_touching_a_word_changes_the_photo(world):
     at.selectbox(key=explain_visit.WORD).set_value("mug").run()
     assert not at.exception and "For the word “mug”" in said(at)
     assert [picture.url for picture in images(at)] != before
+    at.selectbox(key=explain_visit.PATCH).set_value("row 2, column 2").run()
+    assert not at.exception and "For the patch in row 2, column 2" in said(at)
 
 
 def test_a_method_that_fails_is_greyed_out_with_the_reason(world, monkeypatch):

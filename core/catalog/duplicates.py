@@ -96,14 +96,15 @@ def _candidates(words: Sequence[Counter[str]], photos: Sequence[Sequence[Bits]])
     held = csr_matrix((np.ones(len(columns), np.float32), columns, ends), shape=(len(words), max(1, len(number))))
     sizes = np.diff(ends)
     owners = np.array([row for row, hashes in enumerate(photos) for _ in hashes], dtype=np.int64)
-    bits = np.array([found for hashes in photos for found in hashes], dtype=np.float32).reshape(len(owners), -1) * 2 - 1
+    found = np.array([bits for hashes in photos for bits in hashes], dtype=np.float32)
+    bits = found.reshape(len(owners), SIDE * SIDE) * 2 - 1  # 1 and -1: a product counts agreement
     earlier: list[list[int]] = []
     for start in range(0, len(words), BLOCK):
         rows = np.arange(start, min(start + BLOCK, len(words)))
         shared = np.asarray((held[rows] @ held.T).todense())  # (block, N)
         close = shared >= 0.5 * np.maximum(1, np.minimum(sizes[rows][:, None], sizes[None]))
         mine = np.flatnonzero((owners >= rows[0]) & (owners <= rows[-1]))
-        alike = (1 + bits[mine] @ bits.T / max(1, bits.shape[1])) / 2 >= PHOTO_ALONE
+        alike = (1 + bits[mine] @ bits.T / bits.shape[1]) / 2 >= PHOTO_ALONE
         for at, other in zip(*np.nonzero(alike), strict=True):
             close[owners[mine[at]] - start, owners[other]] = True
         earlier += [[other for other in np.flatnonzero(close[at]).tolist() if other < row]

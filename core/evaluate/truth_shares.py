@@ -10,11 +10,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from core.catalog.photos import read_image
 from core.domain import Interaction, Query
 from core.errors import InputError
+from core.evaluate.audit import Fuse
 from core.evaluate.measure import HELD, LIKED
 from core.evaluate.protocols import split_by
 from core.evaluate.significance import bootstrap, paired
@@ -25,6 +27,7 @@ from core.explain.faithfulness import correlation
 from core.explain.shapley import shapley, shares
 from core.features import Features, catalogue_features
 from core.pipeline import Pipeline, open_pipeline
+from core.rank.multimodal import History
 from core.scoring import case_scorer
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 CARES = 0.5  # size of a planted taste from which a user cares
 NAMES = 0.9  # share of the texts with a word that must have the level it names
 SEEN = 5  # texts that a word must be in before it can name anything
+DRAWS = 12  # products that stand where a modality is taken away
 WORDS = 3  # strongest words that are looked at
 Truth = Mapping[str, Any]
 
@@ -52,7 +56,7 @@ def measured_truth(
         pipeline.catalogue, pipeline.settings, workspace.vectors, modalities=pipeline.model.modalities
     )
     return {
-        "shares": share_agreement(pipeline, split, truth),
+        "shares": share_agreement(pipeline, features, split, truth),
         "words": words_named(pipeline, features, split, truth, cases, seed, method),
         "pointing": pointing(pipeline, features, truth, method),
     }
@@ -61,20 +65,28 @@ def measured_truth(
 # ---- shares
 
 
-def share_agreement(pipeline: Pipeline, split: Split, truth: Truth) -> dict[str, Any]:
+def share_agreement(pipeline: Pipeline, features: Features, split: Split, truth: Truth) -> dict[str, Any]:
     """Rank correlation over users between the planted share of looks and the measured share of the photo: the mean
-    item-scope share over that user's held-out likes. `oracle_spearman`: what a ridge regression on the true attributes
-    reaches from the same ratings."""
+    item-scope share over that user's held-out likes. `spearman`: a modality taken away is absent; `others_spearman`: it
+    becomes another product's, a mean over `DRAWS` of them. `oracle_spearman`: what a ridge regression on the true
+    attributes reaches from the same ratings."""
     held = held_likes(pipeline, split)
     users = [user for user in held if user in truth["users"] and user in pipeline.user_rows]
     if "known user" not in pipeline.model.ranker.cases or "image" not in pipeline.model.modalities or len(users) < 20:
         return {"spearman": None, "oracle_spearman": None, "users": len(users)}
     planted = np.array([truth["users"][user]["share_look"] for user in users])
     measured = np.array([photo_share(pipeline, user, held[user]) for user in users])
+    against_others = shares_against_others(pipeline, features, users, held)
     oracle = oracle_shares(pipeline, split, truth, users, held)
     ours, best = correlation(planted, measured), correlation(planted, oracle)
-    return {"spearman": ours, "oracle_spearman": best, "of_oracle": ours / best, "users": len(users),
-            "spearman_interval": rank_interval(planted, measured)}  # fmt: skip
+    return {
+        "spearman": ours,
+        "spearman_interval": rank_interval(planted, measured),
+        "others_spearman": correlation(planted, against_others),
+        "oracle_spearman": best,
+        "of_oracle": ours / best,
+        "users": len(users),
+    }
 
 
 def held_likes(pipeline: Pipeline, split: Split) -> dict[str, list[int]]:
@@ -88,6 +100,29 @@ def held_likes(pipeline: Pipeline, split: Split) -> dict[str, list[int]]:
 def photo_share(pipeline: Pipeline, user: str, items: Sequence[int]) -> float:
     phi = shapley(pipeline.rank(Query(user=user), None)[:, items])  # (M, held)
     return float(shares(phi)[pipeline.model.modalities.index("image")].mean())
+
+
+def shares_against_others(
+    pipeline: Pipeline, features: Features, users: Sequence[str], held: Mapping[str, Sequence[int]]
+) -> NDArray[np.float64]:
+    """(U,) the same with other products' media as the baseline: v(S) = mean over draws of the score of the item with
+    the modalities in S and the drawn product's otherwise."""
+    fuse, modalities = Fuse(pipeline, features), pipeline.model.modalities
+    drawn = np.random.default_rng(0).permutation(len(features.items))[:DRAWS]
+    history = History.of([pipeline.history(user) for user in users], [pipeline.user_row(user) for user in users])
+    history, met = history.to(pipeline.device), pipeline.items.vectors[-1]
+    values = np.zeros((1 << len(modalities), len(users), len(features.items)))
+    for row in range(len(values)):
+        for other in drawn:
+            mixed = [
+                {m: (own if row >> bit & 1 else features.items[other]).get(m, ()) for bit, m in enumerate(modalities)}
+                for own in features.items
+            ]
+            with torch.inference_mode():
+                scores = pipeline.model.ranker.score_users(history, fuse(mixed), pipeline.known, met)
+            values[row] += scores.double().cpu().numpy() / len(drawn)
+    photo = shares(shapley(values))[modalities.index("image")]  # (U, N)
+    return np.array([photo[row, list(held[user])].mean() for row, user in enumerate(users)])
 
 
 def oracle_shares(

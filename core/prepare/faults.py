@@ -17,7 +17,7 @@ from core.prepare.unusual import unusual_items
 def find_faults(catalogue: Catalogue, vectors: Path, on_step: OnStep | None = None) -> tuple[Detection, ...]:
     """All steps, in the order of STEPS. vectors: the store of encoded media; what it lacks is encoded now."""
     tell = on_step or (lambda label, fraction: None)
-    quick = table_faults(catalogue, lambda label, fraction: tell(label, 0.1 * fraction))
+    quick = table_faults(catalogue, vectors, lambda label, fraction: tell(label, 0.1 * fraction))
     features = catalogue_features(
         catalogue, RunSettings(), vectors, on_step=lambda label, fraction: tell(label, 0.1 + 0.7 * fraction)
     )

@@ -23,7 +23,6 @@ from pages.shared import services
 
 if TYPE_CHECKING:
     from core.evaluate.splits import Fingerprint
-    from core.store.values import CatalogueInfo
 
 AT_ONCE = 1_000  # items up to which a page compares photos itself; a job does it for more
 SHOWN_JOBS = 6
@@ -33,9 +32,10 @@ SAMPLE_PHOTOS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What a catalogue is, in numbers. media counts items by modality, words among them; photos: files to show."""
+    """What a catalogue is, in numbers. info: its line in the list of catalogues. have: items by modality, presence: by
+    what exactly they have; photos: title and file of some."""
 
-    info: CatalogueInfo
+    info: Any
     version: str
     items: int
     users: int
@@ -72,7 +72,7 @@ def facts(name: str) -> Facts:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _facts(name: str, version: str, _info: CatalogueInfo) -> Facts:
+def _facts(name: str, version: str, _info: Any) -> Facts:
     catalogue = services.workspace().catalogue(name)
     presence = Counter(modalities_of(catalogue, row) for row in range(len(catalogue.items)))
     have: Counter[Modality] = Counter()
@@ -147,7 +147,7 @@ def _findings(name: str, version: str, changed: int) -> Findings:
     workspace = services.workspace()
     catalogue = workspace.catalogue(name)
     kept = kept_faults(workspace.vectors, catalogue) if changed else None
-    found = kept if kept is not None else table_faults(catalogue)
+    found = kept if kept is not None else table_faults(catalogue, workspace.vectors)
     truth = planted_truth(catalogue)
     scores = fault_scores(truth, found) if truth and truth.get("faults") else {}
     return Findings(detections=found, whole=kept is not None, scores=scores)
@@ -206,10 +206,12 @@ def suggested_name(file: str) -> str:
 
 def import_upload(name: str, file: str, data: bytes) -> JobInfo:
     """Keeps the upload in the workspace and starts its import. Raises InputError, JobError, StoreError."""
+    from core.importing import UPLOADS
+
     workspace = services.workspace()
     workspace.check_name(name, "catalogue")
     ending = Path(file).suffix.lower() if Path(file).suffix.lower() in (".zip", ".csv") else ".zip"
-    kept = workspace.home / "uploads" / f"{digest_bytes(data)[:32]}{ending}"
+    kept = workspace.home / UPLOADS / f"{digest_bytes(data)[:32]}{ending}"
     if not kept.is_file():
         write_atomic(kept, data)
     return _start_import(name, kept, "--uploaded")

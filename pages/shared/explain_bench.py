@@ -18,15 +18,32 @@ if TYPE_CHECKING:
 WHOLE, COVER, CROP = "Whole", "Cover", "Cut out"
 
 
-def choose_word(scope: Microscope) -> int | None:
-    """Touch a word to see its patches; nothing chosen shows the weights themselves."""
-    labels = explain_services.word_labels(scope)
-    chosen = st.selectbox(
-        "Touch a word to see its patches", list(labels), index=None, key=explain_visit.WORD, width=300,
-        placeholder="none, show the weights",
-        help="Where the fuser reads words and patches together: its attention. Else: what both do only together.",
+def choose_touched(scope: Microscope) -> tuple[int | None, int | None]:
+    """Touch a word to see its patches, or a patch to see its words; nothing chosen shows the weights themselves."""
+    words, patches = explain_services.word_labels(scope), explain_services.patch_labels(scope)
+    told = "Where the fuser reads words and patches together: its attention. Else: what both do only together."
+    with st.container(horizontal=True, gap="medium"):
+        word = st.selectbox(
+            "Touch a word to see its patches", list(words), index=None, key=explain_visit.WORD, width=260,
+            placeholder="none, show the weights", help=told,
+        )  # fmt: skip
+        patch = st.selectbox(
+            "Touch a patch to see its words", list(patches), index=None, key=explain_visit.PATCH, width=260,
+            placeholder="none, show the weights", help=told,
+        )  # fmt: skip
+    return words.get(word or ""), patches.get(patch or "")
+
+
+def choose_map(scope: Microscope, weights: dict[str, Any]) -> dict[str, Any]:
+    """Which attention is drawn: the pooling, the mean, a single head, or rolled out over the blocks."""
+    maps = scope.maps
+    if len(maps) < 2:
+        return weights
+    shown = st.segmented_control(
+        "Attention of", list(maps), key=explain_visit.MAP, default="rollout" if "rollout" in maps else None,
+        help="Pooling: how tokens became the modality's vector. Mean, heads, rollout: what the fuser's summary read.",
     )  # fmt: skip
-    return labels.get(chosen or "")
+    return maps.get(str(shown), weights)
 
 
 @st.fragment

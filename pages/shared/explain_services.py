@@ -141,6 +141,16 @@ def word_labels(scope: Microscope) -> dict[str, int]:
     return labels
 
 
+def patch_labels(scope: Microscope) -> dict[str, int]:
+    """Label -> row of every patch, photo by photo."""
+    units = scope.scorer.units["image"]
+    several = max(units.parts, default=0) > 0
+    return {
+        (f"photo {part + 1}, {name}" if several else name): row
+        for row, (name, part) in enumerate(zip(units.names, units.parts, strict=True))
+    }
+
+
 def struck(scope: Microscope, gone: Iterable[int]) -> str:
     """The words of the question without some of them."""
     from core.explain.counterfactual import strike

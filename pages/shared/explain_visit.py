@@ -12,6 +12,8 @@ VALUE = "explain_value"
 METHOD = "explain_method"
 OPACITY = "explain_opacity"
 WORD = "explain_word"
+PATCH = "explain_patch"
+MAP = "explain_map"
 VIEW = "explain_view"
 AS_TABLE = "explain_as_table"
 WORDS_TABLE = "explain_words_table"
@@ -55,6 +57,6 @@ def start_bench(case: str, text: str) -> None:
 
 def clear_bench(text: str) -> None:
     """Callback: nothing struck, nothing covered, every modality there."""
-    for key in (STRUCK, DROPPED, EDIT, ACROSS, DOWN, SWAP, WORD, OTHER, PHOTO):
+    for key in (STRUCK, DROPPED, EDIT, ACROSS, DOWN, SWAP, WORD, PATCH, OTHER, PHOTO):
         st.session_state.pop(key, None)
     st.session_state[REWORDED] = text

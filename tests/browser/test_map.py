@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.test_journeys import go, press, settle, type_words
 
 pytestmark = pytest.mark.browser
+expect.set_options(timeout=30_000)  # a first WebGL chart in software takes its time
 ROUND = [(0.03, 0.03), (0.97, 0.03), (0.97, 0.97), (0.03, 0.97), (0.03, 0.03)]
 
 
