@@ -111,7 +111,7 @@ def test_an_untrained_fuser_is_about_the_mean(name, modalities):
     torch.manual_seed(0)
     found = build_fuser(name, modalities, D).eval()(given).vector[1:]
     mean = functional.normalize(sum(one.pooled for one in given.values())[1:], dim=1)
-    assert ((found * mean).sum(1) > 0.9).all()
+    assert ((found * mean).sum(1) > 0.85).all()
 
 
 @every_fuser
