@@ -46,7 +46,7 @@ def draw_labels(found: CaseBook, place: int, said: Sequence[Annotation]) -> None
                 icon=":material/check:" if label in given else None,
             )  # fmt: skip
     _say_refusal()
-    version = mine.version if mine else 0
+    version = mine.version if mine else 1  # having seen it is the first version
     st.text_area(
         "Note", value=mine.note if mine else "", key=visit.note_key(ref.key, version), height=80, max_chars=2000,
         disabled=not author, placeholder="what went wrong, and why you think so",
