@@ -4,6 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.shared import demo
+
 ROOT = Path(__file__).resolve().parent
 
 st.set_page_config(page_title="Fusescope", page_icon=str(ROOT / "assets" / "mark.svg"), layout="wide")
@@ -56,4 +58,5 @@ page = st.navigation(
     ],
     position="top",
 )
+demo.draw_bar()
 page.run()

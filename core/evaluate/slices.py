@@ -1,9 +1,8 @@
 """Slices: groups of cases that do worse (or better) than the rest, found by looking at every attribute and every pair.
 
-Cases of one product are no independent draws, so a slice is judged over products: the variance of a difference is
-that of its products' sums (cluster-robust), and the t distribution has one degree of freedom less than the smaller
-side has products. All slices that were looked at count in Holm's correction. A pair is listed only if it differs
-inside both of its parents too, so that one weak category does not drag all its intersections along.
+Cases of one product are no independent draws, so a difference is judged against how much products differ anyway (a
+random effect of the product). All slices that were looked at count in Holm's correction. A pair is listed only if it
+differs inside both of its parents too, so that one weak category does not drag all its intersections along.
 """
 
 from __future__ import annotations
@@ -181,30 +180,30 @@ class _Tester:
     def ps(self, among: NDArray[np.int64], masks: Sequence[Mask]) -> list[float]:
         """Two-sided p of every mask against the rest of the cases `among`; 1 where a side is too small to say.
 
-        A score test: the spread is that of the products' sums of (x - mean x)(v - mean v), so that a slice whose few
-        cases happen to be all alike cannot look certain.
+        A model with a random effect of the product: Var(difference) = tau^2 sum_g (sum of a product's weights)^2 +
+        sigma^2 sum of squared weights, where a case weighs 1 / inside or -1 / outside. Both variances are estimated on
+        all cases, so that a slice of few products, or of cases that happen to be all alike, cannot look certain.
         """
         from scipy.sparse import csr_matrix
         from scipy.stats import t
 
         values, member = self.values[among], self.member[among]
-        rest = values - values.mean()
-        places = np.arange(len(among))
-        weigh = csr_matrix((rest, (member, places)), shape=(self.groups, len(among)))
-        count = csr_matrix((np.ones(len(among)), (member, places)), shape=(self.groups, len(among)))
-        whole, sizes = weigh.sum(1).A1, count.sum(1).A1  # type: ignore[attr-defined]
+        between, within, products = _variances(values, member)
+        count = csr_matrix((np.ones(len(among)), (member, np.arange(len(among)))), shape=(self.groups, len(among)))
+        sizes = np.bincount(member, minlength=self.groups)
         found: list[float] = []
         step = max(1, BLOCK // max(1, len(among)))
         for start in range(0, len(masks), step):
             inside = np.stack([mask[among] for mask in masks[start : start + step]]).astype(np.float64)  # (S, n)
-            share = inside.mean(1)
-            sums = (weigh @ inside.T).T - share[:, None] * whole  # (S, G)
-            counts = (count @ inside.T).T
-            free = np.minimum((counts > 0).sum(1), (sizes - counts > 0).sum(1)) - 1
+            n1, n0 = inside.sum(1), len(among) - inside.sum(1)
+            counts = (count @ inside.T).T  # (S, G)
             with np.errstate(divide="ignore", invalid="ignore"):
-                score = np.abs(sums.sum(1)) / np.sqrt((sums**2).sum(1) * (free + 1) / np.maximum(free, 1))
-            p = np.where(free >= 1, 2 * t.sf(np.nan_to_num(score), np.maximum(free, 1)), 1.0)
-            found += p.tolist()
+                weights = counts / n1[:, None] - (sizes - counts) / n0[:, None]
+                spread = np.sqrt(between * (weights**2).sum(1) + within * (1 / n1 + 1 / n0))
+                difference = inside @ values / n1 - (values.sum() - inside @ values) / n0
+                p = 2 * t.sf(np.abs(difference) / spread, products - 1)
+            good = (n1 > 1) & (n0 > 1) & (products > 1) & (spread > 0)
+            found += np.where(good, p, 1.0).tolist()
         return found
 
     def slice(
@@ -234,6 +233,20 @@ class _Tester:
             means.append(inside - outside)
         low, high = np.nanquantile(np.concatenate(means), (0.025, 0.975), axis=0)
         return list(zip(low.tolist(), high.tolist(), strict=True))
+
+
+def _variances(values: Floats, member: NDArray[np.int64]) -> tuple[float, float, int]:
+    """Variance between and within products by the moments of a one-way analysis of variance, and how many products."""
+    _, own = np.unique(member, return_inverse=True)
+    sizes = np.bincount(own).astype(np.float64)
+    means = np.bincount(own, values) / sizes
+    products, count = len(sizes), len(values)
+    if count <= products or products < 2:
+        return 0.0, float(values.var(ddof=1)) if count > 1 else 0.0, products
+    within = float(((values - means[own]) ** 2).sum() / (count - products))
+    typical = (count - (sizes**2).sum() / count) / (products - 1)
+    above = float((sizes * (means - values.mean()) ** 2).sum() / (products - 1))
+    return max(0.0, (above - within) / typical), within, products
 
 
 def _singles(known: Sequence[Attribute], tester: _Tester) -> list[tuple[Condition, Mask]]:
