@@ -90,7 +90,7 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         if self.epochs == -1:
-            object.__setattr__(self, "epochs", EPOCHS.get(self.rank, 6))
+            object.__setattr__(self, "epochs", EPOCHS.get(self.rank, 4))
         for name, low, high in (
             ("epochs", 0, 1000), ("batch", 2, 65536), ("width", 4, 4096), ("kept", 4, 8192), ("soften", 0, 1),
             ("drop_modality", 0, 1), ("drop_tokens", 0, 0.9), ("own_photo", 0, 1), ("learning_rate", 0, 1),
