@@ -266,8 +266,7 @@ def edited(query: Query, scorer: PipelineScorer, gone: Mapping[Modality, Iterabl
         first = seen.get(part.modality, 0)
         count = len(read_text(part.content, part.name)[0]) if part.modality == "text" else 1  # sentences of one text
         seen[part.modality] = first + count
-        units = scorer.units.get(part.modality)
-        lost = set(gone.get(part.modality, ()))
+        units, lost = scorer.units.get(part.modality), set(gone.get(part.modality, ()))
         if units is None or not lost:
             parts.append(part)
             continue

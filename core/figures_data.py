@@ -33,7 +33,7 @@ def scores_figure(scores: Mapping[str, Mapping[str, float]], titles: Mapping[str
     """Precision, recall and area under the curve of every kind of planted fault, 0 to 1."""
     import plotly.graph_objects as go
 
-    kinds = list(reversed(scores))
+    kinds = list(scores)[::-1]
     figure = go.Figure()
     for name, (color, symbol) in SCORE_MARK.items():
         figure.add_scatter(

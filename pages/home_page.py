@@ -14,9 +14,7 @@ st.markdown(
     "the words and how much the photos moved its score, measured by taking each of them away. It also says when your "
     "query is unlike anything in the shop, so that you know how far to trust the answer."
 )
-st.page_link(
-    "pages/recommend_page.py", label="Ask with your own words and photos", icon=":material/arrow_forward:"
-)
+st.page_link("pages/recommend_page.py", label="Ask with your own words and photos", icon=":material/arrow_forward:")
 
 st.subheader("Three stories, one click each")
 stories = services.stories()

@@ -52,9 +52,7 @@ _PHONE = regex.compile(
 _LINK = regex.compile(r"(?:https?://|www\.)\S+", regex.IGNORECASE)
 _WORD = regex.compile(r"\p{L}[\p{L}\p{M}'\u2019\u200c\u200d-]*")
 _WITHOUT_SPACES = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
-_SENTENCE_END = regex.compile(
-    r"(?<=[.!?\u2026][\"'\u2019\u201d)]?)\s+|(?<=[\u3002\uff01\uff1f])|\n+|\s*[\u2022;]\s+"
-)
+_SENTENCE_END = regex.compile(r"(?<=[.!?\u2026][\"'\u2019\u201d)]?)\s+|(?<=[\u3002\uff01\uff1f])|\n+|\s*[\u2022;]\s+")
 _STOP_LIST = (
     "a about all also am an and any are as at be been but by can did do does for from had has have he her him his i if "
     "in into is it its me my no nor not of on or our she so than that the their them then there these they this those "

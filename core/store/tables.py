@@ -207,7 +207,7 @@ class JobRow(Base):
 
 
 class AnnotationRow(Base):
-    """What one person noted about one case; its being there means that they have seen it. `version` counts its notes."""
+    """What one person noted about one case; a row means that they have seen it. `version` counts its notes."""
 
     __tablename__ = "annotations"
     __table_args__ = (Index("uq_annotations_case", "catalogue", "case_key", "author", unique=True),)
