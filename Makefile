@@ -1,5 +1,6 @@
 # make demo     the app on the bundled shop (first time: makes .venv, a few minutes)
 # make test     all tests          make lint   ruff and mypy          make bench   ratios against peers
+# make run      the bundled run trained again (about a minute once media are encoded)
 # make studio   the bundled shop again: SEED=7 SIZE=128 OUT=.studio7 for a second world (needs Python 3.11, up to 2 hours)
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ SIZE ?= 320
 OUT ?= sample_data/studio
 ARGS ?=
 
-.PHONY: demo test lint bench studio
+.PHONY: demo test lint bench run studio
 
 demo: $(VENV)/.app
 	$(BIN)/python -m streamlit run app.py $(ARGS)
@@ -26,6 +27,9 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)
+
+run: $(VENV)/.app
+	$(BIN)/python -m sample_data.train $(ARGS)
 
 studio: $(STUDIO_VENV)/.studio
 	$(STUDIO_VENV)/bin/python -m sample_data.generator all --seed $(SEED) --size $(SIZE) --out $(OUT) $(ARGS)
