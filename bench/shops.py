@@ -28,7 +28,7 @@ from core.domain import Catalogue, Interaction
 from core.evaluate.metrics import retrieval_metrics, target_ranks
 from core.evaluate.significance import bootstrap, paired
 from core.evaluate.splits import COLD, TRAIN, Split, fingerprint, item_folds
-from core.features import Features, Media, catalogue_features
+from core.features import Features, Media, catalogue_features, mean_states
 from core.files import write_atomic
 from core.train.build import spare, training_data
 from core.train.loop import Trainer
@@ -196,7 +196,9 @@ def with_photos(catalogue: Catalogue, folder: Path) -> Catalogue:
 
 def pooled(features: Features, modality: str, media: Sequence[Media]) -> Tensor:
     """(n, E) unit rows: the mean of what the encoder says of each medium."""
-    return functional.normalize(torch.from_numpy(features.mean(modality, media)).float(), dim=-1)
+    return functional.normalize(
+        torch.from_numpy(mean_states(features.states[modality], [one[modality] for one in media])).float(), dim=-1
+    )
 
 
 def only(media: Media, kept: Sequence[str]) -> Media:

@@ -50,14 +50,6 @@ class Features:
 
         return MediaBank(self.states[modality], self.widths[modality])
 
-    def mean(self, modality: Modality, things: Iterable[Media]) -> NDArray[np.float64]:
-        """(n, E): what the encoder says of each thing in a modality that each has, mean over its media."""
-        import numpy as np
-
-        states = self.states[modality]
-        rows = [np.mean([states[at].pooled for at in one[modality]], axis=0, dtype=np.float64) for one in things]
-        return np.stack(rows) if rows else np.zeros((0, self.widths[modality]))
-
 
 @dataclass(frozen=True, kw_only=True)
 class _Part:
@@ -69,6 +61,13 @@ class _Part:
     width: int
     fingerprint: str
     fresh: int = 0
+
+
+def mean_states(states: Sequence[States], things: Iterable[tuple[int, ...]]) -> NDArray[np.float64]:
+    """(n, E): what the encoder says of each thing, the mean over its media; things: rows of `states`, at least one."""
+    import numpy as np
+
+    return np.stack([np.mean([states[at].pooled for at in rows], axis=0, dtype=np.float64) for rows in things])
 
 
 def encode_catalogue(catalogue: Catalogue, vectors: Path, on_step: OnStep | None = None) -> int:

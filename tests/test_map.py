@@ -190,7 +190,7 @@ def test_the_report_tells_before_from_after_and_gives_chance_levels(tiny) -> Non
     assert set(told["pairs"]["text-image"]) == {"before", "after"}
     assert after["candidates"] == 30 and after["chance"]["mrr"] == pytest.approx((1 / np.arange(1, 31)).mean())
     assert after["chance"]["recall@10"] == pytest.approx(10 / 30)  # every photo has a file of its own
-    assert told["evaluated"] == {"items": 30, "of": 30, "seed": 0, "which": "all", "in_sample": False}
+    assert told["evaluated"] == {"items": 30, "of": 30, "seed": 0, "which": "held out", "in_sample": False}
     assert set(told["gap"]["text-image"]) == {"before", "after", "chance"}
     assert set(told["uniformity"]) == {"text", "image"} and told["faults"] == {}
     assert len(told["worst_pairs"]) == 24 and told["pairs_compared"] == 30

@@ -27,7 +27,17 @@ def toy_cases(count: int = 240, products: int = 60, seed: int = 0, **changed: ob
     rng = np.random.default_rng(seed)
     rank = rng.integers(1, 60, count).astype(np.int32)
     values: dict = {
-        "about": {"run": "toy", "digest": "d", "catalogue": "toy", "version": "v", "kind": "review+photo", "items": 60},
+        "about": {
+            "run": "toy",
+            "digest": "d",
+            "catalogue": "toy",
+            "version": "v",
+            "kind": "review+photo",
+            "items": 60,
+            "part": "test",
+            "protocol": "cold",
+            "split": "s",
+        },
         "modalities": ("text", "image"),
         "key": np.array([case_key("query", f"u{n}", f"i{n % products}", n) for n in range(count)]),
         "row": np.arange(count),

@@ -132,7 +132,7 @@ def test_every_users_and_every_querys_value_is_kept_with_the_run(tmp_path):
     users = measured["test users"]
     assert users.ids == tuple(f"u{user:02d}" for user in range(16))  # each has one held-out like
     assert np.nanmean(users.values["ndcg@10"]) == pytest.approx(record.metrics["test"]["users ndcg@10"])
-    assert set(users.floors) == {"popularity"} and 0 <= users.about["coverage"] <= 1
+    assert set(users.floors) == {"popularity", "chance"} and 0 <= users.about["coverage"] <= 1
     queries = measured["test warm review+photo"]
     assert queries.values["mrr"].mean() == pytest.approx(record.metrics["test"]["warm review+photo mrr"])
     assert queries.about["recall@10"] == 10 / 30

@@ -21,7 +21,7 @@ TARGETS = ("embedding-atlas", "spotlight", "projector", "rectools", "recbole")
 def register(commands: Any) -> None:
     one = add(
         commands, "export", export, "write a run's items, lists and interactions for another tool",
-        "export --run studio-default --to recbole --out studio-recbole",
+        "export --run studio-default --to recbole --out vectors",
     )  # fmt: skip
     run_options(one)
     one.add_argument("--to", required=True, choices=TARGETS, metavar="FORMAT", help=", ".join(TARGETS))

@@ -7,7 +7,7 @@ import numpy as np
 from core.catalog.clean import Detection, Mark
 from core.catalog.outliers import robust_z
 from core.domain import Catalogue
-from core.features import Features
+from core.features import Features, mean_states
 from core.prepare.out_of_fold import folds_of, ridge
 
 PENALTY = 0.02
@@ -26,7 +26,7 @@ def contradictions(catalogue: Catalogue, features: Features) -> Detection:
     stars = np.array([catalogue.interactions[at].rating for at, _ in rows], dtype=np.float64)
     if len(rows) < FEWEST or stars.std() == 0:
         return Detection(step="contradictory_review", marks=(), looked_at=len(rows), limit=LIMIT)
-    words = features.mean("text", [media for _, media in rows])
+    words = mean_states(features.states["text"], [media["text"] for _, media in rows])
     fold = folds_of([f"{catalogue.interactions[at].user_id}\t{catalogue.interactions[at].item_id}" for at, _ in rows])
     told = np.zeros(len(rows))
     for turn in np.unique(fold):

@@ -11,7 +11,7 @@ import numpy as np
 from core.catalog.clean import Detection, Mark
 from core.catalog.outliers import robust_z
 from core.domain import Catalogue, Modality
-from core.features import Features
+from core.features import Features, mean_states
 from core.prepare.out_of_fold import Matrix, folds_of, ridge, standardised, unit
 
 KEPT = 256
@@ -27,7 +27,7 @@ def wrong_media(catalogue: Catalogue, features: Features, modality: Modality = "
         return Detection(step="wrong_photo", marks=(), looked_at=len(owner), limit=LIMIT)
     media = np.stack([features.states[modality][at].pooled for at in row]).astype(np.float64)
     worded = [at for at, item in enumerate(features.items) if item.get("text")]
-    words = features.mean("text", [features.items[at] for at in worded])
+    words = mean_states(features.states["text"], [features.items[at]["text"] for at in worded])
     place = {item: at for at, item in enumerate(worded)}
     own = np.array([place[item] for item in owner])
     away, beaten = misfit(media, words, own, [catalogue.items[at].item_id for at in worded])

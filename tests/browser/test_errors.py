@@ -41,9 +41,8 @@ def test_ten_cases_are_labelled_by_key_and_are_there_after_a_reload(errors_addre
     for number in range(1, 11):
         expect(tab.get_by_role("heading", name=f"Case {number} of 108")).to_be_visible(timeout=SLOW)
         tab.keyboard.press("1")
-        expect(tab.locator(".st-key-errors_label_wrong-photo button[data-testid=stBaseButton-primary]")).to_be_visible(
-            timeout=SLOW
-        )
+        pressed = tab.locator(".st-key-errors_label_wrong-photo button[data-testid=stBaseButton-primary]")
+        expect(pressed.first).to_be_visible(timeout=SLOW)
         tab.keyboard.press("n")
     expect(tab.get_by_role("heading", name="Case 11 of 108")).to_be_visible(timeout=SLOW)
     go(tab, f"{errors_address}?errors_view=Labels")
@@ -72,7 +71,7 @@ def test_a_saved_slice_opens_by_its_link_in_another_browser(errors_address, tab,
 def test_a_report_opens_from_disk_without_any_request(errors_address, tab, chromium, tmp_path):
     go(tab, errors_address)
     with tab.expect_download(timeout=SLOW) as waiting:
-        tab.locator(".st-key-errors_report button").click()
+        tab.locator(".st-key-errors_report button").first.click()
     file = tmp_path / "report.html"
     waiting.value.save_as(file)
     context = chromium.new_context(offline=True)
