@@ -38,11 +38,14 @@ def sign(tab: Page, name: str) -> None:
 def test_ten_cases_are_labelled_by_key_and_are_there_after_a_reload(errors_address, tab):
     go(tab, errors_address)
     sign(tab, "Dora")
+    pressed = tab.locator(".st-key-errors_label_wrong-photo button[data-testid=stBaseButton-primary]")
     for number in range(1, 11):
         expect(tab.get_by_role("heading", name=f"Case {number} of 108")).to_be_visible(timeout=SLOW)
+        expect(pressed).to_have_count(0, timeout=SLOW)  # the label of the case before is gone
+        settle(tab)
         tab.keyboard.press("1")
-        pressed = tab.locator(".st-key-errors_label_wrong-photo button[data-testid=stBaseButton-primary]")
         expect(pressed.first).to_be_visible(timeout=SLOW)
+        settle(tab)
         tab.keyboard.press("n")
     expect(tab.get_by_role("heading", name="Case 11 of 108")).to_be_visible(timeout=SLOW)
     go(tab, f"{errors_address}?errors_view=Labels")
