@@ -3,7 +3,6 @@ store; feature matrices as they came."""
 
 from __future__ import annotations
 
-import hashlib
 import io
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,7 +18,7 @@ from core.encode import ENCODERS, load_encoder
 from core.encode.cache import VectorStore, encode_cached
 from core.encode.states import States
 from core.errors import PhotoError, SettingsError
-from core.files import read_verified
+from core.files import digest_bytes, read_verified
 
 if TYPE_CHECKING:
     import numpy as np
@@ -227,10 +226,10 @@ def contents_of(
             if part in keys:
                 continue
             if modality == "text":
-                keys[part] = hashlib.sha256(part.encode("utf-8", "replace")).hexdigest()
+                keys[part] = digest_bytes(part.encode("utf-8", "replace"))
                 contents[keys[part]] = part
             elif (catalogue.root / part).is_file():
-                keys[part] = hashlib.sha256((catalogue.root / part).read_bytes()).hexdigest()
+                keys[part] = digest_bytes((catalogue.root / part).read_bytes())
                 contents[keys[part]] = catalogue.root / part
     return contents, keys
 

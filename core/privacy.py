@@ -7,7 +7,6 @@ bundled catalogue is read-only, so there a tombstone hides what was forgotten; i
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import re
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.catalog.forgotten import follow, remaining, tombstone
-from core.catalog.words import clean_text
+from core.catalog.words import clean_text, sentences
 from core.domain import Catalogue, Interaction, Item
 from core.errors import InputError, TextError
 from core.files import digest_bytes, digest_file, write_atomic
@@ -143,13 +142,18 @@ def _target(workspace: Workspace, before: Catalogue, user: str | None, item: str
     theirs, others = _parted(before, kind, ident)
     media = _media_of(theirs) - _media_of(others)
     texts = {one.text for one in theirs if one.text} - {one.text for one in others}
+    said = _sentences_of(theirs) - _sentences_of(others)  # what vectors are kept of
     root = before.root
     return _Target(
         kind=kind, ident=ident, outside=outside, media=frozenset(media),
         media_digests=frozenset(digest_file(root / path) for path in media if (root / path).is_file()),
-        text_digests=frozenset(hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() for text in texts),
+        text_digests=frozenset(digest_bytes(text.encode("utf-8", "replace")) for text in texts | said),
         asked=frozenset(map(_as_asked, texts)),
     )  # fmt: skip
+
+
+def _sentences_of(things: Iterable[Item | Interaction]) -> set[str]:
+    return {sentence for one in things if one.text for sentence in sentences(one.text)}
 
 
 def _as_asked(text: str) -> str:

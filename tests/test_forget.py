@@ -13,9 +13,10 @@ from safetensors.numpy import load, save
 import core.importing
 from core.catalog.forgotten import follow, remaining
 from core.domain import Catalogue, Interaction, Item, Query
-from core.encode.cache import VectorStore, content_key
+from core.encode.cache import VectorStore
 from core.encode.states import States
 from core.errors import InputError
+from core.features import contents_of, parts_of
 from core.files import digest_bytes, digest_file, write_atomic
 from core.people import annotations_of, put_label
 from core.pipeline import Pipeline
@@ -42,7 +43,7 @@ def write_shop(folder: Path) -> Path:
     (folder / "interactions.csv").write_text(
         "user_id,item_id,rating,review_text,images\r\n"
         f"{ANNA},{ITEM},5,The canary of Anna sings,photos/anna.png\r\n"
-        f"{ANNA},mug-1,4,Anna drinks her tea,\r\n"
+        f"{ANNA},mug-1,4,Anna drinks her tea. It keeps warm for Anna,\r\n"
         f"{BEN},{ITEM},4,Ben reads beside it,photos/ben.png\r\n"
         f"{BEN},bowl-1,3,A bowl for Ben,\r\n"
         f"{CARA},bowl-1,3,A bowl for Cara,\r\n"
@@ -60,11 +61,12 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     made.import_folder(write_shop(tmp_path / "shop"), "shop")
     catalogue = made.catalogue("shop")
     states = VectorStore(made.vectors, "text-toy")
-    texts = [one.text for one in (*catalogue.items, *catalogue.interactions)]
-    states.put({content_key(text.encode()): state_of(text) for text in texts})
+    sentences, _ = contents_of(catalogue, catalogue.interactions, "text")
+    assert len(sentences) > len(catalogue.items) + len(catalogue.interactions)  # some texts have more than one
+    states.put({key: state_of(sentence) for key, sentence in sentences.items()})
     photos = {path for one in (*catalogue.items, *catalogue.interactions) for path in one.media.get("image", ())}
     pictures = VectorStore(made.vectors, "image-toy")
-    pictures.put({content_key(made.media("shop", path)): state_of(path) for path in photos})
+    pictures.put({digest_bytes(made.media("shop", path)): state_of(path) for path in photos})
     for path in photos:
         made.thumbnail("shop", path)
     write_atomic(made.vectors / "items" / "abc" / f"items-{catalogue.version[:16]}.safetensors", b"vectors of items")
@@ -77,7 +79,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
         made.save_query(
             Query.of(text=f"asked by {user[:4]}", images=(paint((9, len(user), 77)),), user=key), "shop-content"
         )
-        ref = CaseRef(key=content_key(user.encode())[:16], user=key, item=ITEM)
+        ref = CaseRef(key=digest_bytes(user.encode())[:16], user=key, item=ITEM)
         put_label(made, "shop", [ref], "Dora", "wrong photo")
     made.save_query(Query.of(text="The canary of Anna sings"), "shop-content")
     return made
@@ -124,7 +126,7 @@ def found(workspace: Workspace, *needles: str) -> list[str]:
 
 def digests_of(workspace: Workspace, things: list[Item | Interaction]) -> list[str]:
     paths = [path for one in things for path in one.media.get("image", ())]
-    texts = [content_key(one.text.encode()) for one in things if one.text]
+    texts = [digest_bytes(sentence.encode()) for one in things for sentence in parts_of(one, "text")]
     return [digest_bytes(workspace.media("shop", path)) for path in paths] + texts
 
 
@@ -169,14 +171,14 @@ def test_a_forgotten_item_takes_everything_said_about_it_along(workspace: Worksp
 
 def test_vectors_are_overwritten_not_only_unlisted(workspace: Workspace) -> None:
     store = VectorStore(workspace.vectors, "text-toy")
-    key = content_key(b"Anna drinks her tea")
+    key = digest_bytes(b"Anna drinks her tea.")
     [state] = store.get([key]).values()
     bytes_of = state.tokens.tobytes()
     assert bytes_of in store.data.read_bytes()
     forget(workspace, "shop", user=ANNA)
     assert store.get([key]) == {}
     assert bytes_of not in store.data.read_bytes()
-    assert len(store.get([content_key(b"A bowl for Ben")])) == 1
+    assert len(store.get([digest_bytes(b"A bowl for Ben")])) == 1
 
 
 def test_the_database_file_itself_holds_no_deleted_page(workspace: Workspace) -> None:

@@ -6,7 +6,6 @@ A row enters the index after its bytes are on disk, so a killed process costs no
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 import zlib
@@ -32,11 +31,6 @@ class Encoder(Protocol):
 
     fingerprint: str
     width: int
-
-
-def content_key(content: bytes) -> str:
-    """sha256 in hex of the raw bytes."""
-    return hashlib.sha256(content).hexdigest()
 
 
 class VectorStore:
