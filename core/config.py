@@ -113,7 +113,11 @@ class RunSettings:
     @classmethod
     def from_json(cls, text: str) -> RunSettings:
         """Raises SettingsError for unknown keys: a newer run is refused, not guessed at."""
-        values = json.loads(text)
+        return cls.from_values(json.loads(text))
+
+    @classmethod
+    def from_values(cls, values: dict) -> RunSettings:
+        """The settings of a run.json. Raises SettingsError as `from_json` does."""
         unknown = sorted(set(values) - {field.name for field in fields(cls)})
         if unknown:
             raise SettingsError(f"settings {unknown} are not known to this version. Use the version that wrote the run")

@@ -5,7 +5,6 @@ FusescopeError              anything below; `str(error)` is fit for the screen, 
 |   |-- PhotoError          E-IMG-*
 |   |-- TextError           E-TXT-*
 |   |-- TableError          E-TAB-*, E-ROW-*
-|   |-- FileCountError      E-FILE-*
 |   `-- AddressError        E-URL-*, E-INPUT-*
 |-- UnknownNameError        E-INPUT-VALUE: a name that no registry or store knows; lists the known ones
 |-- SettingsError           settings that cannot work together
@@ -46,10 +45,6 @@ class TextError(InputError):
 
 class TableError(InputError):
     """A table, or a row of it, that cannot be used."""
-
-
-class FileCountError(InputError):
-    """Too many files, or too many bytes in all."""
 
 
 class AddressError(InputError):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 BAR = 13  # height of one modality's bar
-WORSE, BETTER, UNSURE = "#B24A2E", "#2E7D6B", "#8A8F98"  # never the only sign: side and sign say the same
+WORSE, UNSURE = "#B24A2E", "#8A8F98"  # never the only sign: side and sign say the same
 
 
 def blame_bar(blame: Mapping[Modality, float]) -> str:

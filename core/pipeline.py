@@ -53,7 +53,7 @@ class Pipeline:
         """told: the run's run.json. items: vectors and gates of every item under every subset of its modalities."""
         self.told, self.model, self.catalogue, self.items, self.device = told, model, catalogue, items, device
         self.run: str = told["run"]
-        self.settings = RunSettings(**told["settings"])
+        self.settings = RunSettings.from_values(told["settings"])
         self.item_ids = tuple(item.item_id for item in catalogue.items)
         row_of = {item_id: row for row, item_id in enumerate(told["items"])} if self.at_home else {}
         self.known = torch.tensor([row_of.get(item_id, -1) for item_id in self.item_ids], device=device)
@@ -294,7 +294,7 @@ def load_run(
             "E-MODEL-VERSION", f"run {folder.name}: its format is {told['format']}; at most {FORMAT} is known. Update."
         )
     told = with_tuned_encoder(folder, told)
-    settings, device = RunSettings(**told["settings"]), best_device(wanted_device())
+    settings, device = RunSettings.from_values(told["settings"]), best_device(wanted_device())
     model = Model(settings, told["widths"], len(told["users"]), len(told["items"]))
     weights = from_bytes(read_verified(folder / "model.safetensors", told["digests"]["model.safetensors"]))
     try:

@@ -7,7 +7,7 @@ import pytest
 
 from core.domain import Query
 from core.errors import InputError, UnknownNameError
-from core.explain.scorer import everything, full_score, masked_scores
+from core.explain.scorer import everything, masked_scores
 from core.explaining import Microscope, edited, explain
 from core.scoring import scorer_for
 from tests.tiny_microscope import tiny_pipeline
@@ -59,6 +59,10 @@ def test_base_and_contributions_are_the_printed_score(tmp_path, query, align, fu
         found = Microscope(pipeline, query, item.item_id, answer, tmp_path / "vectors").contributions()["score"]
         assert found.base + sum(found.phi.values()) == pytest.approx(item.score, abs=1e-5) and found.accepted
         assert dict(found.phi) == pytest.approx(dict(item.phi), abs=1e-5)
+
+
+def full_score(scorer) -> float:
+    return float(masked_scores(scorer, everything(scorer))[0, scorer.target])
 
 
 @pytest.mark.parametrize(("align", "fuse"), PARTS)

@@ -51,14 +51,23 @@ def register(commands: Any) -> None:
 
 
 def runs(options: argparse.Namespace) -> Reply:
+    from core.privacy import marked_runs
+
+    workspace = workspace_of(options)
+    marked = marked_runs(workspace)
     found = [
         {
             "run": one.run, "catalogue": one.catalogue, "align": one.align, "fuse": one.fuse, "rank": one.rank,
             "metrics": one.metrics, "created": one.created.isoformat(), "bundled": one.bundled,
+            "learned_from_forgotten": one.run in marked,
         }
-        for one in workspace_of(options).runs()
+        for one in workspace.runs()
     ]  # fmt: skip
-    lines = [f"{one['run']:<28} {one['catalogue']:<16} {one['align']} > {one['fuse']} > {one['rank']}" for one in found]
+    lines = [
+        f"{one['run']:<28} {one['catalogue']:<16} {one['align']} > {one['fuse']} > {one['rank']}"
+        + ("  learned from what was forgotten since: train it again" if one["learned_from_forgotten"] else "")
+        for one in found
+    ]
     return Reply(answer={"runs": found}, lines=lines or ["none"])
 
 

@@ -119,10 +119,6 @@ def masked_scores(scorer: Scorer, kept: Kept) -> NDArray[np.float64]:
     return torch.cat(pieces).double().cpu().numpy()
 
 
-def full_score(scorer: Scorer) -> float:
-    return float(masked_scores(scorer, everything(scorer))[0, scorer.target])
-
-
 def in_scoring_path(scorer: Scorer, seed: int = 0) -> dict[Modality, bool]:
     """Whether any score changes, bitwise, when a modality's states are replaced by noise."""
     generator = torch.Generator().manual_seed(seed)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from core.domain import Aligned, Modality
+from core.domain import Aligned, Fused, Modality
 
 
 class Fuser(nn.Module):
@@ -37,6 +37,11 @@ class Fuser(nn.Module):
 class LeftOut(Fuser):
     """A fuser without weights of its own inside: its gates are measured. The gate of a modality is how far the vector
     moves when that modality is left out, as a share of all such moves: 1 where it is alone, alike where none moves."""
+
+    def forward(self, aligned: Mapping[Modality, Aligned], attention: bool = False) -> Fused:
+        pooled, present = self.beside(aligned)
+        vector = self.vector(pooled, present)
+        return Fused(vector=vector, gates=self.moves(pooled, present, vector.detach()).detach())
 
     def vector(self, pooled: Tensor, present: Tensor) -> Tensor:
         """pooled (B, M, D), zero where absent, present (B, M) -> (B, D) of unit length."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from core.domain import Aligned, Fused, Modality
+from core.domain import Modality
 from core.fuse.fuser import LeftOut, null_vector, plain_mean
 
 
@@ -27,11 +27,6 @@ class Stacking(LeftOut):
         self.null = null_vector(width)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
-
-    def forward(self, aligned: Mapping[Modality, Aligned], attention: bool = False) -> Fused:
-        pooled, present = self.beside(aligned)
-        vector = self.vector(pooled, present)
-        return Fused(vector=vector, gates=self.moves(pooled, present, vector.detach()).detach())
 
     def vector(self, pooled: Tensor, present: Tensor) -> Tensor:
         flagged = torch.cat([pooled, present[..., None].to(pooled.dtype)], -1)  # (B, M, D + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +32,22 @@ class Tables:
         return Tables(users=users / heat, items=items, bias=self.bias)
 
 
-class FactorsLearner(nn.Module):
+class Learner(nn.Module):
+    """What is trained of a ranker that learns from who liked what: whole tables of users and items."""
+
+    def tables(self) -> Tables:
+        raise NotImplementedError
+
+    def size(self, user: Tensor, *items: Tensor) -> Tensor:
+        """Mean squared length of what a batch moves."""
+        raise NotImplementedError
+
+    def settle(self, ranker: Any) -> None:
+        """Hands what was learned over to the ranker."""
+        raise NotImplementedError
+
+
+class FactorsLearner(Learner):
     """What is trained: a vector a user, a vector and a bias an item. heat: scores are cosine / heat + bias."""
 
     def __init__(self, likes: Likes, width: int, heat: float | None = None) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from core.rank.dot import DotProduct, known_likes
-from core.rank.factors import Tables
+from core.rank.factors import Learner, Tables
 from core.rank.likeness import alike, modal, spread_likes, strength
 from core.rank.likes import Likes
 from core.rank.multimodal import History
@@ -51,7 +51,7 @@ def likes_graph(likes: Likes) -> Tensor:
     return normalised(likes.user, likes.item + likes.users, likes.users + likes.items)
 
 
-class GraphLearner(nn.Module):
+class GraphLearner(Learner):
     """e <- mean over layers 0..K of A^k e, users and items together. heat: scores are cosine / heat, else products."""
 
     def __init__(self, likes: Likes, width: int, layers: int, heat: float | None = None) -> None:

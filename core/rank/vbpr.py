@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from core.rank.dot import Settled, known_likes
-from core.rank.factors import Tables
+from core.rank.factors import Learner, Tables
 from core.rank.likes import Likes
 from core.rank.multimodal import History
 
 
-class VbprLearner(nn.Module):
+class VbprLearner(Learner):
     """Tables of what ids say, u_id and e_i, beside those of what features say, u_c and W x + b."""
 
     def __init__(self, likes: Likes, width: int, features: Tensor) -> None:

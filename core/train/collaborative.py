@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from core.config import RunSettings
 from core.evaluate.metrics import hit_metrics
-from core.rank.factors import Tables
+from core.rank.factors import Learner, Tables
 from core.rank.likes import Likes
 from core.train.checkpoint import Checkpoint, Progress
 from core.train.curves import Curves
 
 OnStep = Callable[[str, float, dict[str, float]], None]
 JUDGED_USERS = 5000  # of the held-out users, in every epoch
-
-
-class Learner(Protocol):
-    """A module with whole tables of users and items, and the size of what a batch moves."""
-
-    def tables(self) -> Tables: ...
-    def size(self, user: Tensor, *items: Tensor) -> Tensor: ...
-    def settle(self, ranker: Any) -> None: ...
-    def load_state_dict(self, state: Any) -> Any: ...
-    def state_dict(self) -> dict[str, Tensor]: ...
-    def parameters(self) -> Iterator[nn.Parameter]: ...
-    def train(self, mode: bool = True) -> Any: ...
-    def eval(self) -> Any: ...
 
 
 def bpr_loss(tables: Tables, user: Tensor, item: Tensor, other: Tensor) -> Tensor:

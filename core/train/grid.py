@@ -48,7 +48,7 @@ def finished(folder: Path, settings: RunSettings) -> RunRecord | None:
     told = json.loads(path.read_text("utf-8"))
     if "metrics" not in told:
         return None
-    if RunSettings(**told["settings"]) != settings:
+    if RunSettings.from_values(told["settings"]) != settings:
         raise SettingsError(f'"{folder.name}" is a run already, with other settings; choose another --name')
     training = told["training"]
     return RunRecord(

@@ -30,7 +30,7 @@ from core.files import digest_bytes, write_atomic
 from core.fuse import FUSERS
 from core.fuse.weighted import Weighted
 from core.model import Model, best_device
-from core.pipeline import TUNED_TEXT, load_run
+from core.pipeline import FORMAT, TUNED_TEXT, load_run
 from core.prepare.faults import cleaned
 from core.prepare.impute import IMPUTERS
 from core.rank import RANKERS, reads
@@ -45,7 +45,6 @@ from core.train.trust import fit_trust
 from core.train.unfreeze import Unfrozen, tuned_features
 
 OnStep = Callable[[str, float, dict[str, float]], None]
-FORMAT = 1  # of run.json; a newer one is refused
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -108,16 +108,36 @@ class Kind:
         return float(loss.detach())
 
 
-class SequenceKind(Kind):
-    """Every row of a history foretells the next liked one; judged by recall@20 of held likes, where there are any."""
+class LikesKind(Kind):
+    """Judged by recall@20 of held likes, where there are any."""
+
+    def __init__(self, ranker: Any, data: TrainingData, first: Trainer, settings: RunSettings) -> None:
+        super().__init__(ranker, data, first, settings)
+        self.likes, self.held, self.judged_at = training_likes(data), held_likes(data), 0.0
+        self.judged = torch.nonzero(self.held.user_counts)[:JUDGED_USERS, 0]
+
+    @torch.no_grad()
+    def judge(self) -> float:
+        if not len(self.judged):
+            self.judged_at += 1.0  # nothing to choose by: the last epoch is kept
+            return self.judged_at
+
+        def score(users: Tensor) -> Tensor:
+            rows = users.tolist()
+            history = History.of([self.histories[user] for user in rows], rows).to(self.device)
+            return self.ranker.score_users(history, self.items, self.known).cpu()
+
+        return float(held_metrics(score, self.likes, self.held, self.judged)["recall@20"].mean())
+
+
+class SequenceKind(LikesKind):
+    """Every row of a history foretells the next liked one."""
 
     def __init__(self, ranker: Sequential, data: TrainingData, first: Trainer, settings: RunSettings) -> None:
         super().__init__(ranker, data, first, settings)
         user, item = self.pairs.to(self.device).unbind(1)
         ranker.said.settle(user, item, self.said)
         self.long = [user for user, history in enumerate(self.histories) if len(history) > 1]
-        self.likes, self.held, self.judged_at = training_likes(data), held_likes(data), 0.0
-        self.judged = torch.nonzero(self.held.user_counts)[:JUDGED_USERS, 0]
 
     def __len__(self) -> int:
         return len(self.long)
@@ -140,30 +160,15 @@ class SequenceKind(Kind):
         offers, bias = self.ranker.offer(self.items[columns], columns)
         return functional.cross_entropy(states @ offers.T + bias, place[: len(states)])
 
-    @torch.no_grad()
-    def judge(self) -> float:
-        if not len(self.judged):
-            self.judged_at += 1.0  # nothing to choose by: the last epoch is kept
-            return self.judged_at
 
-        def score(users: Tensor) -> Tensor:
-            rows = users.tolist()
-            history = History.of([self.histories[user] for user in rows], rows).to(self.device)
-            return self.ranker.score_users(history, self.items, self.known).cpu()
-
-        return float(held_metrics(score, self.likes, self.held, self.judged)["recall@20"].mean())
-
-
-class TowerKind(Kind):
+class TowerKind(LikesKind):
     """The users' side of `multimodal` where nobody wrote or showed anything to ask with: every like is found again
     among all items, from the rest of that user's history. Half of the items, drawn anew each step, are met as if they
     were new, so that what their media say is learned and not only who they are."""
 
     def __init__(self, ranker: Multimodal, data: TrainingData, first: Trainer, settings: RunSettings) -> None:
         super().__init__(ranker, data, first, settings)
-        self.likes, self.held = training_likes(data), held_likes(data)
-        self.judged = torch.nonzero(self.held.user_counts)[:JUDGED_USERS, 0]
-        self.longest, self.judged_at = EPOCHS if len(self.judged) else UNJUDGED, 0.0
+        self.longest = EPOCHS if len(self.judged) else UNJUDGED
 
     def __len__(self) -> int:
         return len(self.likes)
@@ -189,19 +194,6 @@ class TowerKind(Kind):
         answer = item.to(self.device)
         met[torch.arange(len(answer), device=self.device), answer] = False
         return functional.cross_entropy(scores.masked_fill(met, -1e9), answer)
-
-    @torch.no_grad()
-    def judge(self) -> float:
-        if not len(self.judged):
-            self.judged_at += 1.0  # nothing to choose by: the last epoch is kept
-            return self.judged_at
-
-        def score(users: Tensor) -> Tensor:
-            rows = users.tolist()
-            history = History.of([self.histories[user] for user in rows], rows).to(self.device)
-            return self.ranker.score_users(history, self.items, self.known).cpu()
-
-        return float(held_metrics(score, self.likes, self.held, self.judged)["recall@20"].mean())
 
 
 class RatingKind(Kind):

@@ -140,11 +140,6 @@ def before_and_after(mark: Mark) -> None:
         st.text(shorten(mark.after, SHOWN_CHARACTERS) or "nothing is left")
 
 
-def nothing_found(step: str) -> None:
-    with st.container(border=True):
-        st.markdown(f":material/check: **{STEPS[step].title}**: nothing found, {STEPS[step].tells}.")
-
-
 def import_said(report: Mapping, rejects: bytes | None, name: str) -> None:
     """What the import of a catalogue said: counts, what was cleaned, what was refused and why."""
     if not report:

@@ -10,7 +10,7 @@ import streamlit as st
 from core.domain import Distance, Item, Modality, Notice, RankedItem, Recommendation
 from core.errors import FusescopeError
 from core.figures import contribution_bar, no_photo, shorten, signed, timing_bar, word_of
-from pages.shared.theme import ICON, literal, named, square
+from pages.shared.theme import literal, named, square
 
 if TYPE_CHECKING:
     from core.explain.compare import Standing
@@ -220,7 +220,3 @@ def timing(answer: Recommendation) -> None:
     rows = "\n".join(f"| {step} | {ms:.1f} |" for step, ms in known)
     st.markdown(f"| step | ms |\n|:--|--:|\n{rows}")
     st.caption(f"Measured when this question was answered, on {literal(device_name(answer.device))}.")
-
-
-def icon_of(modality: Modality) -> str:
-    return ICON.get(modality, ":material/category:")
