@@ -1,6 +1,6 @@
 """Makes the pictures of the README: `python -m tests.browser.screenshots`. Studio pictures only, real answers only.
 
-Both pages at desktop (1440 x 900) and phone width (390 x 844), light and dark, into assets/; a palette of 256 colours
+Pages at desktop (1440 x 900) and phone width (390 x 844), light and dark, into assets/; a palette of 256 colours
 keeps them small.
 """
 
@@ -20,6 +20,8 @@ from tests.browser.conftest import FLAGS, ROOT, free_port, serve
 PAGES = {
     "home": ("/", "heading"),
     "recommend": ("/recommend?recommend_story=same-words&recommend_step=1", "text=/of [0-9,]+ products/"),
+    "explain": ("/explain?recommend_story=same-words&recommend_step=1", "text=Residual"),
+    "map": ("/map", "text=Trustworthiness"),
     "side-by-side": ("/recommend?recommend_story=contradiction&recommend_step=1", "text=/of [0-9,]+ products/"),
 }
 SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
