@@ -137,3 +137,16 @@ def test_every_users_and_every_querys_value_is_kept_with_the_run(tmp_path):
     assert queries.values["mrr"].mean() == pytest.approx(record.metrics["test"]["warm review+photo mrr"])
     assert queries.about["recall@10"] == 10 / 30
     assert told(tmp_path / "run")["digests"][MEASURED]
+
+
+def test_gradients_add_up_in_one_order_on_several_threads():
+    """What a gather hands back is a sum of float32: in another order it is another number, and another run."""
+    torch = pytest.importorskip("torch")
+    settings = tiny_settings(threads=2)
+    with core.train.run.deterministic(settings):
+        drawn = torch.Generator().manual_seed(0)
+        rows = torch.randint(50, (200_000,), generator=drawn)
+        weight = torch.randn(200_000, 16, generator=drawn)
+        table = torch.zeros(50, 16, requires_grad=True)
+        sums = [torch.autograd.grad((table[rows] * weight).sum(), table)[0] for _ in range(6)]
+    assert all(torch.equal(sums[0], other) for other in sums[1:])

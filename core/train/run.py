@@ -228,13 +228,15 @@ class deterministic:
         self.settings = settings
 
     def __enter__(self) -> None:
-        self.threads = torch.get_num_threads()
+        self.threads, self.exact = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
         torch.set_num_threads(self.settings.threads)
+        torch.use_deterministic_algorithms(True, warn_only=True)  # else gradients of a gather add up in any order
         random.seed(self.settings.seed)
         torch.manual_seed(self.settings.seed)
 
     def __exit__(self, *_: object) -> None:
         torch.set_num_threads(self.threads)
+        torch.use_deterministic_algorithms(self.exact)
 
 
 def history_tensors(data: TrainingData) -> dict[str, torch.Tensor]:
