@@ -25,8 +25,8 @@ VERSION = 1
 class ImageEncoder:
     """A frozen vision network: one state a patch, and their mean.
 
-    name: "efficientnet_lite0", a timm name with weights in timm's own cache, or a hub id / folder transformers reads
-    (ResNet, ViT, CLIP's or SigLIP's vision tower). fp32 on any device.
+    name: "efficientnet_lite0", or a hub id / folder that transformers reads (ResNet, ViT, DINOv2, the vision tower of
+    CLIP or SigLIP), with that model's own size, mean and std. fp32 on any device.
     """
 
     modality = "image"
@@ -105,11 +105,13 @@ def transformers_network(name: str) -> tuple[torch.nn.Module, int, tuple[float, 
 
 
 def preprocessing(name: str, config: Any) -> tuple[int, tuple[float, ...], tuple[float, ...]]:
-    """Side, mean and std of the model's own image processor; ImageNet's where it has none."""
+    """Side, mean and std of the model's own image processor, from its folder or the hub; ImageNet's where it has none."""
     import json
 
-    file = Path(name) / "preprocessor_config.json"
-    own = json.loads(file.read_text()) if file.is_file() else {}
+    from transformers.utils import cached_file
+
+    file = cached_file(name, "preprocessor_config.json", _raise_exceptions_for_missing_entries=False)
+    own = json.loads(Path(file).read_text("utf-8")) if file else {}
     size = getattr(config, "image_size", None) or 224
     mean = tuple(own.get("image_mean", (0.485, 0.456, 0.406)))
     std = tuple(own.get("image_std", (0.229, 0.224, 0.225)))
