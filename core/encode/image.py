@@ -105,7 +105,7 @@ def transformers_network(name: str) -> tuple[torch.nn.Module, int, tuple[float, 
 
 
 def preprocessing(name: str, config: Any) -> tuple[int, tuple[float, ...], tuple[float, ...]]:
-    """Side, mean and std of the model's own image processor, from its folder or the hub; ImageNet's where it has none."""
+    """Side, mean and std of the model's own image processor, in its folder or the hub; else those of ImageNet."""
     import json
 
     from transformers.utils import cached_file
