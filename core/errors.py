@@ -3,6 +3,8 @@
 FusescopeError              anything below; `str(error)` is fit for the screen, `error.code` for a machine
 |-- InputError              something given from outside is refused
 |   |-- PhotoError          E-IMG-*
+|   |-- SoundError          E-AUD-*
+|   |-- ClipError           E-VID-*
 |   |-- TextError           E-TXT-*
 |   |-- TableError          E-TAB-*, E-ROW-*
 |   `-- AddressError        E-URL-*, E-INPUT-*
@@ -37,6 +39,14 @@ class InputError(FusescopeError):
 
 class PhotoError(InputError):
     """A picture that cannot be used."""
+
+
+class SoundError(InputError):
+    """A sound that cannot be used."""
+
+
+class ClipError(InputError):
+    """A film that cannot be used."""
 
 
 class TextError(InputError):

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
 
-from core.catalog import photo_workers
+from core.catalog import media_workers
 from core.catalog.photos import encode_photo, photo_kind, read_image, read_image_safely, read_images, thumbnail
 from core.errors import PhotoError
 from core.limits import LIMITS
@@ -140,18 +140,18 @@ def test_a_worker_gives_the_same_pixels_notices_and_codes():
 
 def worker_that(monkeypatch, what):
     """From now on new workers run `what` in place of the reader."""
-    code = f"import sys, os, time, ctypes; from core.catalog import photo_workers as w\n{what}\n"
+    code = f"import sys, os, time, ctypes; from core.catalog import media_workers as w\n{what}\n"
     code += "w.serve(sys.stdin.buffer, sys.stdout.buffer)"
-    monkeypatch.setattr(photo_workers.Worker, "command", (sys.executable, "-c", code))
+    monkeypatch.setattr(media_workers.Worker, "command", (sys.executable, "-c", code))
 
 
 @pytest.mark.parametrize("death", [
-    "w._answer_for = lambda data, name: os._exit(3)",
-    "w._answer_for = lambda data, name: ctypes.string_at(0)",
-    "w._answer_for = lambda data, name: ({}, bytearray(3_000_000_000))",
+    "w._answer_for = lambda *_: os._exit(3)",
+    "w._answer_for = lambda *_: ctypes.string_at(0)",
+    "w._answer_for = lambda *_: ({}, bytearray(3_000_000_000))",
 ])  # fmt: skip
 def test_a_worker_that_dies_costs_one_picture(monkeypatch, death):
-    pool = photo_workers.Pool(size=1)
+    pool = media_workers.Pool("photo", size=1)
     with monkeypatch.context() as patched:
         worker_that(patched, death)
         with pytest.raises(PhotoError, match=r"^a.jpg: .* \(E-WORKER-DIED\)$"):
@@ -161,9 +161,9 @@ def test_a_worker_that_dies_costs_one_picture(monkeypatch, death):
 
 
 def test_a_worker_that_hangs_is_stopped_in_time(monkeypatch):
-    pool = photo_workers.Pool(size=1, seconds=0.3)
+    pool = media_workers.Pool("photo", size=1, seconds=0.3)
     with monkeypatch.context() as patched:
-        worker_that(patched, "w._answer_for = lambda data, name: time.sleep(60)")
+        worker_that(patched, "w._answer_for = lambda *_: time.sleep(60)")
         start = time.perf_counter()
         with pytest.raises(PhotoError, match=r"not read after 0.3 s; .*E-WORKER-TIME"):
             pool.read(encoded(picture()), "a.jpg")
@@ -173,7 +173,7 @@ def test_a_worker_that_hangs_is_stopped_in_time(monkeypatch):
 
 
 def test_an_idle_worker_that_was_killed_is_replaced():
-    pool = photo_workers.Pool(size=1)
+    pool = media_workers.Pool("photo", size=1)
     pool.read(encoded(picture()), "a.jpg")
     worker = pool._places.queue[0]
     worker.process.kill()
@@ -197,11 +197,11 @@ def test_many_threads_share_two_workers_without_mixing_answers():
 
 
 def test_workers_end_when_the_program_ends():
-    code = "import io; from PIL import Image; from core.catalog import photos, photo_workers\n"
+    code = "import io; from PIL import Image; from core.catalog import photos, media_workers\n"
     code += (
         "b = io.BytesIO(); Image.linear_gradient('L').save(b, 'PNG'); photos.read_image_safely(b.getvalue(), 'a.png')\n"
     )
-    code += "print(photo_workers.POOL._places.queue[-1].process.pid, flush=True); import os; os._exit(0)"
+    code += "print(media_workers.pool_of('photo')._places.queue[-1].process.pid, flush=True); import os; os._exit(0)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert wait_gone(int(done.stdout))
 
@@ -216,7 +216,7 @@ def wait_gone(process):
 
 
 def test_the_reader_loads_neither_torch_nor_numpy():
-    code = "import sys, core.catalog.photo_workers; print(sorted({'torch', 'numpy', 'ftfy'} & set(sys.modules)))"
+    code = "import sys, core.catalog.media_workers, core.catalog.photos; print(sorted({'torch', 'numpy', 'ftfy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"
 

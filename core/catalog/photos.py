@@ -137,9 +137,18 @@ def read_image_safely(data: bytes, name: str) -> tuple[Image.Image, tuple[Notice
     """
     if len(data) > LIMITS.photo_bytes:
         return read_image(data, name)  # refused before a byte is sent
-    from core.catalog.photo_workers import POOL
+    from core.catalog.media_workers import pool_of
 
-    return POOL.read(data, name)
+    return pool_of("photo").read(data, name)
+
+
+def packed(image: Image.Image) -> tuple[dict, bytes]:
+    """A picture as it goes through a pipe."""
+    return {"size": image.size}, image.tobytes()
+
+
+def unpacked(head: dict, body: bytes) -> Image.Image:
+    return Image.frombytes("RGB", tuple(head["size"]), body)
 
 
 # The checks

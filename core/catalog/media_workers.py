@@ -1,12 +1,15 @@
-"""Worker processes that read pictures: what eats memory, hangs or crashes there is that one picture's error.
+"""Worker processes that read pictures, sounds and clips: what eats memory, hangs or crashes there is that one file's
+error.
 
 A worker is a plain child with two pipes, so that the program's own main module is never started again in it, and it
-ends when its input closes, so that none outlives the program.
+ends when its input closes, so that none outlives the program. Each kind has workers of its own, so that a picture never
+waits for a film and its worker never loads a film decoder.
 """
 
 from __future__ import annotations
 
 import atexit
+import importlib
 import json
 import os
 import queue
@@ -14,15 +17,14 @@ import struct
 import subprocess
 import sys
 import threading
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import IO
-
-from PIL import Image
+from typing import IO, Any
 
 from core.catalog.names import shown_name
-from core.catalog.photos import read_image
 from core.domain import Notice
-from core.errors import PhotoError
+from core.errors import ClipError, InputError, PhotoError, SoundError
 from core.limits import LIMITS
 
 try:
@@ -31,17 +33,47 @@ except ImportError:  # not a Unix: the clock alone has to do
     resource = None  # type: ignore[assignment]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What a worker reads. module: holds `read(data, name)` as `reader`, and `packed` and `unpacked`, by which its
+    answer goes through a pipe; word, remedy: how people call it, and what they save a broken one with."""
+
+    module: str
+    reader: str
+    word: str
+    missing: str
+    remedy: str
+    error: type[InputError]
+
+
+KINDS: dict[str, Kind] = {
+    "photo": Kind(
+        module="core.catalog.photos", reader="read_image", word="picture", missing="photo", remedy="a picture program",
+        error=PhotoError,
+    ),
+    "sound": Kind(
+        module="core.catalog.sounds", reader="read_sound", word="sound", missing="sound", remedy="a sound program",
+        error=SoundError,
+    ),
+    "clip": Kind(
+        module="core.catalog.clips", reader="read_clip", word="film", missing="clip", remedy="a film program",
+        error=ClipError,
+    ),
+}  # fmt: skip
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # each reserves memory
+
+
 class Worker:
-    """One child process that reads pictures until its input closes."""
+    """One child process that reads media of a kind until its input closes."""
 
-    command = (sys.executable, "-m", "core.catalog.photo_workers")
+    command: tuple[str, ...] = (sys.executable, "-m", "core.catalog.media_workers")
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
         root = str(Path(__file__).resolve().parents[2])
         known = os.environ.get("PYTHONPATH")
-        settings = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{known}" if known else root}
+        settings = {**os.environ, **ONE_THREAD, "PYTHONPATH": f"{root}{os.pathsep}{known}" if known else root}
         self.process = subprocess.Popen(
-            self.command,
+            (*self.command, kind),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -51,10 +83,10 @@ class Worker:
         assert self.process.stdin is not None and self.process.stdout is not None
         self.input, self.output = self.process.stdin, self.process.stdout
         with Clock(30.0, self.process):
-            self.output.read(1)  # it is ready; a worker that never gets there is noticed at the first picture
+            self.output.read(1)  # it is ready; a worker that never gets there is noticed at the first file
 
     def read(self, data: bytes, name: str) -> tuple[dict, bytes]:
-        """The answer's header and pixels. Raises EOFError or OSError when the worker is gone."""
+        """The answer's header and content. Raises EOFError or OSError when the worker is gone."""
         _send(self.input, {"name": name}, data)
         return _receive(self.output)
 
@@ -90,22 +122,24 @@ class Clock:
 
 
 class Pool:
-    """At most `size` workers, started when first needed; a dead one is replaced."""
+    """At most `size` workers of a kind, started when first needed; a dead one is replaced."""
 
-    def __init__(self, size: int, seconds: float = LIMITS.decode_seconds) -> None:
+    def __init__(self, kind: str, size: int = 2, seconds: float = LIMITS.decode_seconds) -> None:
+        self.name, self.kind = kind, KINDS[kind]
         self._seconds = seconds
         self._places: queue.LifoQueue[Worker | None] = queue.LifoQueue()
         for _ in range(size):
             self._places.put(None)
 
-    def read(self, data: bytes, name: str) -> tuple[Image.Image, tuple[Notice, ...]]:
+    def read(self, data: bytes, name: str) -> tuple[Any, tuple[Notice, ...]]:
+        """What the reader of this kind gives. Raises its error, also with E-WORKER-TIME and E-WORKER-DIED."""
         worker = self._places.get()
         try:
             if worker is not None and worker.process.poll() is not None:
                 worker.stop()
                 worker = None
-            worker = worker or Worker()
-            head, pixels = self._answer(worker, data, name)
+            worker = worker or Worker(self.name)
+            head, body = self._answer(worker, data, name)
         except BaseException:  # an answer may still be in the pipe: never use this worker again
             if worker is not None:
                 worker.stop()
@@ -114,27 +148,27 @@ class Pool:
         finally:
             self._places.put(worker)
         if "code" in head:
-            raise PhotoError(head["code"], head["message"])
-        image = Image.frombytes("RGB", tuple(head["size"]), pixels)
-        return image, tuple(Notice(**notice) for notice in head["notices"])
+            raise self.kind.error(head["code"], head["message"])
+        value = importlib.import_module(self.kind.module).unpacked(head["value"], body)
+        return value, tuple(Notice(**notice) for notice in head["notices"])
 
     def _answer(self, worker: Worker, data: bytes, name: str) -> tuple[dict, bytes]:
-        shown = shown_name(name, "photo")
+        shown, kind = shown_name(name, self.kind.missing), self.kind
         with Clock(self._seconds, worker.process) as clock:
             try:
                 return worker.read(data, name)
             except (OSError, EOFError, ValueError) as error:
                 lost = error
         if clock.rang:
-            raise PhotoError(
+            raise kind.error(
                 "E-WORKER-TIME",
-                f"{shown}: not read after {self._seconds:g} s; a picture that "
+                f"{shown}: not read after {self._seconds:g} s; a {kind.word} that "
                 "opens at once was expected. Save a simpler copy and upload that.",
             ) from lost
-        raise PhotoError(
+        raise kind.error(
             "E-WORKER-DIED",
-            f"{shown}: the program that reads pictures stopped on it; a whole picture "
-            "was expected. Save it anew with a picture program and upload that.",
+            f"{shown}: the program that reads {kind.word}s stopped on it; a whole {kind.word} "
+            f"was expected. Save it anew with {kind.remedy} and upload that.",
         ) from lost
 
     def close(self) -> None:
@@ -166,17 +200,21 @@ def _exactly(pipe: IO[bytes], count: int) -> bytes:
     return data
 
 
-def _answer_for(data: bytes, name: str) -> tuple[dict, bytes]:
+def _answer_for(data: bytes, name: str, kind: Kind) -> tuple[dict, bytes]:
+    module = importlib.import_module(kind.module)
     try:
-        image, notices = read_image(data, name)
-    except PhotoError as error:
+        value, notices = getattr(module, kind.reader)(data, name)
+    except InputError as error:
         return {"code": error.code, "message": error.message}, b""
     told = [{"code": notice.code, "message": notice.message, "where": notice.where} for notice in notices]
-    return {"size": image.size, "notices": told}, image.tobytes()
+    head, body = module.packed(value)
+    return {"value": head, "notices": told}, body
 
 
-def serve(source: IO[bytes], target: IO[bytes]) -> None:
-    """The worker's loop: until the input closes, read one picture and answer with its pixels or its code."""
+def serve(source: IO[bytes], target: IO[bytes], name: str = "photo") -> None:
+    """The worker's loop: until the input closes, read one file and answer with what it holds or its code."""
+    kind = KINDS[name]
+    importlib.import_module(kind.module)
     if resource is not None:
         resource.setrlimit(resource.RLIMIT_AS, (LIMITS.decode_bytes, LIMITS.decode_bytes))
     target.write(b"+")
@@ -186,11 +224,16 @@ def serve(source: IO[bytes], target: IO[bytes]) -> None:
             head, data = _receive(source)
         except EOFError:
             return
-        _send(target, *_answer_for(data, head["name"]))
+        _send(target, *_answer_for(data, head["name"], kind))
 
 
-POOL = Pool(size=2)
-atexit.register(POOL.close)
+@cache
+def pool_of(kind: str) -> Pool:
+    """The pool of this program for a kind: two workers at most."""
+    pool = Pool(kind)
+    atexit.register(pool.close)
+    return pool
+
 
 if __name__ == "__main__":
-    serve(sys.stdin.buffer, sys.stdout.buffer)
+    serve(sys.stdin.buffer, sys.stdout.buffer, sys.argv[1])
