@@ -45,12 +45,11 @@ class Limits:
     video_bytes: int = 50 * MB
     video_seconds: float = 60.0
     frame_pixels: int = 25_000_000
-    frame_side_min: int = 16
     frame_kept_side: int = 320
     clip_frames: int = 16  # kept of a film, spread evenly over its time
     clip_frames_min: int = 4
     clip_frames_a_second: int = 2
-    clip_decoded_pixels: int = 2_000_000_000  # of a film with more in all its frames, only the key frames are decoded
+    clip_decoded_pixels: int = 600_000_000  # of a film with more in all its frames, only the key frames are decoded
 
     table_bytes: int = 50 * MB
     table_columns: int = 200

@@ -216,7 +216,8 @@ def wait_gone(process):
 
 
 def test_the_reader_loads_neither_torch_nor_numpy():
-    code = "import sys, core.catalog.media_workers, core.catalog.photos; print(sorted({'torch', 'numpy', 'ftfy'} & set(sys.modules)))"
+    code = "import sys, core.catalog.media_workers, core.catalog.photos; "
+    code += "print(sorted({'torch', 'numpy', 'ftfy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -35,8 +35,12 @@ except ImportError:  # not a Unix: the clock alone has to do
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """What a worker reads. module: holds `read(data, name)` as `reader`, and `packed` and `unpacked`, by which its
-    answer goes through a pipe; word, remedy: how people call it, and what they save a broken one with."""
+    """What a worker reads.
+
+    module: holds `reader`, by which `data, name` are read, `packed` and `unpacked`, by which its answer goes through a
+    pipe, and maybe `prepare`, which loads what takes long before any clock runs. word, missing: how people call it, and
+    one without a name; remedy: what they save a broken one with.
+    """
 
     module: str
     reader: str
@@ -214,7 +218,7 @@ def _answer_for(data: bytes, name: str, kind: Kind) -> tuple[dict, bytes]:
 def serve(source: IO[bytes], target: IO[bytes], name: str = "photo") -> None:
     """The worker's loop: until the input closes, read one file and answer with what it holds or its code."""
     kind = KINDS[name]
-    importlib.import_module(kind.module)
+    getattr(importlib.import_module(kind.module), "prepare", lambda: None)()
     if resource is not None:
         resource.setrlimit(resource.RLIMIT_AS, (LIMITS.decode_bytes, LIMITS.decode_bytes))
     target.write(b"+")
