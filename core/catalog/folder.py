@@ -22,7 +22,8 @@ from core.errors import AddressError, TableError
 
 ITEM_COLUMNS = ("item_id", "title", "description", "category", "price", "image", "images", "audio", "video")
 INTERACTION_COLUMNS = (
-    "user_id", "item_id", "rating", "timestamp", "review_title", "review_text", "image", "images", "split"
+    "user_id", "item_id", "rating", "timestamp", "review_title", "review_text", "image", "images", "audio", "video",
+    "split",
 )  # fmt: skip
 ALIASES = {"weight": "rating", "datetime": "timestamp"}  # as RecTools names them
 PHOTO_COLUMNS = ("image", "item_id", "split")

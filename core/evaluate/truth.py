@@ -28,19 +28,25 @@ def planted_truth(catalogue: Catalogue) -> Mapping[str, Any] | None:
 
 
 def true_utility(truth: Mapping[str, Any], users: list[str], items: list[str]) -> NDArray[np.float64]:
-    """(U, N): truth.json's formula, (share_look look + share_read read) / hypot(share_look, share_read) + quality."""
+    """(U, N): truth.json's formula, the sum of share times part over looks, words and (for listeners) sounds, over the
+    root of the sum of the squared shares, + quality."""
     known = [truth["items"][item] for item in items]
     names = truth["vocabulary"]["look_features"]
     seen = np.array([[feature_of(item, name) for name in names] for item in known])  # (N, F)
     pairs = [name.split(":") for name in truth["vocabulary"]["read_features"]]
     read = np.array([[float(item["read"][axis] == level) for axis, level in pairs] for item in known])  # (N, G)
     quality = np.array([item["quality"] for item in known])
+    heard = np.array([[heard_feature(item, name) for name in truth["vocabulary"].get("heard_features", ())]
+                      for item in known])  # (N, H)  # fmt: skip
     rows = []
     for user in (truth["users"][name] for name in users):
         look = (seen @ np.array(user["look_taste"]) - user["look_mean"]) / user["look_sd"]
         words = (read @ np.array(user["read_taste"]) - user["read_mean"]) / user["read_sd"]
-        share = user["share_look"], user["share_read"]
-        rows.append((share[0] * look + share[1] * words) / np.hypot(*share) + quality)
+        share = user["share_look"], user["share_read"], user.get("share_heard", 0.0)
+        worth = share[0] * look + share[1] * words
+        if share[2]:
+            worth = worth + share[2] * (heard @ np.array(user["heard_taste"]) - user["heard_mean"]) / user["heard_sd"]
+        rows.append(worth / np.linalg.norm(share) + quality)
     return np.array(rows)
 
 
@@ -49,6 +55,12 @@ def feature_of(item: Mapping[str, Any], name: str) -> float:
         return float(item["impressions"][name])
     look = {**item["seen"], **item["both"]}
     return float(name in (look.get("colour"), look.get("pattern"), look.get("material")))
+
+
+def heard_feature(item: Mapping[str, Any], name: str) -> float:
+    """1 or 0 for "ring:long" and the like, the height of the tone in -1..1 for "pitch"."""
+    kind, _, level = name.partition(":")
+    return float(item["heard"]["height"]) if not level else float(item["heard"][kind] == level)
 
 
 FAULT_PLACE = {  # kind of fault -> the fields of a mark that must agree with it, and their names in truth.json
