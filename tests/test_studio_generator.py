@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from sample_data.generator.check import check_files, check_folder, measure_reference
-from sample_data.generator.tables import Studio, build_studio, list_shots, make_files, write_atomically
+from sample_data.generator.check import check_files, check_folder
+from sample_data.generator.reference import measure_reference
+from sample_data.generator.shop import Studio, build_studio
+from sample_data.generator.tables import list_shots, make_files, write_atomically
 from sample_data.generator.words import expand, parse
 from sample_data.generator.world import COLOURS, make_world, stream
 

@@ -24,6 +24,8 @@ COUNTS = {
     "html": 16,
     "price_outlier": 10,
     "contradictory_review": 30,
+    "no_sound": 10,
+    "silent_sound": 10,
 }
 TEXTS_OF_ITEMS = 8  # of the mojibake and of the HTML texts; the others are reviews
 
@@ -52,6 +54,14 @@ class ReviewFaults:
     contradictory: frozenset[int]
     mojibake: frozenset[int]
     html: frozenset[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundFaults:
+    """Items without a sound, and items whose sound file is silent."""
+
+    no_sound: tuple[str, ...]
+    silent: tuple[str, ...]
 
 
 def break_items(world: World) -> ItemFaults:
@@ -86,6 +96,16 @@ def break_items(world: World) -> ItemFaults:
         html=_ids(deal(TEXTS_OF_ITEMS)),
         price={name: (100.0, 0.01)[k % 2] for k, name in enumerate(_ids(deal(COUNTS["price_outlier"])))},
     )
+
+
+def break_sounds(world: World, broken: ItemFaults) -> SoundFaults:
+    """Draws the items with a broken sound among those that are whole otherwise."""
+    taken = {name for name, _ in broken.wrong_photo} | {twin.duplicate_of for twin in broken.duplicates}
+    for names in (broken.no_photo, broken.dead_path, broken.no_words, broken.mojibake, broken.html, broken.price):
+        taken |= set(names)
+    deck = shuffle(stream(world.seed, "sound faults"), [item for item in world.items if item.item_id not in taken])
+    first, second = COUNTS["no_sound"], COUNTS["silent_sound"]
+    return SoundFaults(no_sound=_ids(deck[:first]), silent=_ids(deck[first : first + second]))
 
 
 def _ids(items: Iterable[Item]) -> tuple[str, ...]:

@@ -3,16 +3,17 @@
 utility(u, i) = [share_u * look(u, i) + (1 - share_u) * read(u, i)] / sqrt(share_u^2 + (1 - share_u)^2) + quality(i)
 look and read have standard deviation 1 over the items for every user, so share_u is exactly
 sd_i(look part) / (sd_i(look part) + sd_i(read part)): the planted share of looks.
-A later sense (sound) is one more term.
+Listeners, for whom sound is a third term, are in `listeners.py`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sample_data.generator.heard import HEARD_FEATURES
 from sample_data.generator.world import AXES, COLOURS, MATERIALS, PATTERNS, Item, World, impressions, stream
 
 USERS = 420
@@ -54,25 +55,36 @@ READ_FEATURES = tuple(f"{axis}:{level}" for axis, levels in AXES.items() for lev
 
 @dataclass(frozen=True, kw_only=True)
 class User:
-    """look_styles, read_styles: what the taste is mixed of, weights sum to 1. share_look: planted share of looks."""
+    """look_styles, read_styles, heard_styles: what the taste is mixed of, weights sum to 1; heard: listeners.
+    share_look, share_heard: planted shares."""
 
     user_id: str
     segment: str
     share_look: float
     look_styles: dict[str, float]
     read_styles: dict[str, float]
+    share_heard: float = 0.0
+    heard_styles: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def share_read(self) -> float:
+        """What is left of the shares."""
+        return round(1 - self.share_look - self.share_heard, 3)
 
 
 @dataclass(frozen=True, kw_only=True)
 class People:
-    """look, read, utility: (U, N) over the items in catalogue order. look_taste (U, F), read_taste (U, G): weights."""
+    """look, read, heard, utility: (U, N) over the items in catalogue order. look_taste (U, F), read_taste (U, G),
+    heard_taste (U, H): weights; heard is 0 for all but listeners."""
 
     users: tuple[User, ...]
     look: NDArray[np.float64]
     read: NDArray[np.float64]
+    heard: NDArray[np.float64]
     utility: NDArray[np.float64]
     look_taste: NDArray[np.float64]
     read_taste: NDArray[np.float64]
+    heard_taste: NDArray[np.float64]
     quality: NDArray[np.float64]
 
 
@@ -117,10 +129,10 @@ def make_people(world: World, items: tuple[Item, ...]) -> People:
     rng = stream(world.seed, "people")
     users = tuple(_draw_user(rng, k) for k in range(USERS))
     looks, specs = describe_looks(items), describe_specs(items)
-    look_taste = _mix(rng, [user.look_styles for user in users], LOOK_STYLES, LOOK_FEATURES)  # (U, F)
-    read_taste = _mix(rng, [user.read_styles for user in users], READ_STYLES, READ_FEATURES)  # (U, G)
+    look_taste = mix_tastes(rng, [user.look_styles for user in users], LOOK_STYLES, LOOK_FEATURES)  # (U, F)
+    read_taste = mix_tastes(rng, [user.read_styles for user in users], READ_STYLES, READ_FEATURES)  # (U, G)
     originals = np.array([item.duplicate_of is None for item in items])
-    look, read = (_standardise(taste @ seen.T, originals) for taste, seen in ((look_taste, looks), (read_taste, specs)))
+    look, read = (standardise(taste @ seen.T, originals) for taste, seen in ((look_taste, looks), (read_taste, specs)))
     quality = _like_the_original(items, QUALITY_SD * rng.standard_normal(len(items)))
     share = np.array([user.share_look for user in users])[:, None]
     utility = (share * look + (1 - share) * read) / np.hypot(share, 1 - share) + quality
@@ -128,9 +140,11 @@ def make_people(world: World, items: tuple[Item, ...]) -> People:
         users=users,
         look=look,
         read=read,
+        heard=np.zeros_like(look),
         utility=utility,
         look_taste=look_taste,
         read_taste=read_taste,
+        heard_taste=np.zeros((USERS, len(HEARD_FEATURES))),
         quality=quality,
     )
 
@@ -138,13 +152,7 @@ def make_people(world: World, items: tuple[Item, ...]) -> People:
 def _draw_user(rng: np.random.Generator, number: int) -> User:
     segment = tuple(SEGMENTS)[number % len(SEGMENTS)]
     low, high = SEGMENTS[segment]
-    mixes = []
-    for styles in (LOOK_STYLES, READ_STYLES):
-        names, draw = list(styles), rng.random(3)
-        first = int(draw[0] * len(names))
-        second = (first + 1 + int(draw[1] * (len(names) - 1))) % len(names)
-        weight = round(min(1.0, 0.6 + 0.6 * float(draw[2])), 3)
-        mixes.append({names[first]: weight} | ({names[second]: round(1 - weight, 3)} if weight < 1 else {}))
+    mixes = [draw_mix(rng, styles) for styles in (LOOK_STYLES, READ_STYLES)]
     return User(
         user_id=f"u{number + 1:03d}",
         segment=segment,
@@ -154,15 +162,26 @@ def _draw_user(rng: np.random.Generator, number: int) -> User:
     )
 
 
-def _mix(
+def draw_mix(rng: np.random.Generator, styles: dict[str, str]) -> dict[str, float]:
+    """One or two of the styles with weights that sum to 1."""
+    names, draw = list(styles), rng.random(3)
+    first = int(draw[0] * len(names))
+    second = (first + 1 + int(draw[1] * (len(names) - 1))) % len(names)
+    weight = round(min(1.0, 0.6 + 0.6 * float(draw[2])), 3)
+    return {names[first]: weight} | ({names[second]: round(1 - weight, 3)} if weight < 1 else {})
+
+
+def mix_tastes(
     rng: np.random.Generator, mixes: list[dict[str, float]], styles: dict[str, str], features: tuple[str, ...]
 ) -> NDArray[np.float64]:
+    """(U, F) weights over the features: the mixed styles and a little noise."""
     parts = {name: read_style(text, features) for name, text in styles.items()}
     taste = np.array([sum(weight * parts[name] for name, weight in mix.items()) for mix in mixes])
     return np.round(taste + TASTE_NOISE * rng.standard_normal(taste.shape), 3)
 
 
-def _standardise(values: NDArray[np.float64], where: NDArray[np.bool_]) -> NDArray[np.float64]:
+def standardise(values: NDArray[np.float64], where: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(U, N) with mean 0 and standard deviation 1 over the items `where`, for every user."""
     return (values - values[:, where].mean(1, keepdims=True)) / values[:, where].std(1, keepdims=True)
 
 
@@ -186,7 +205,7 @@ def make_rows(world: World, items: tuple[Item, ...], people: People) -> tuple[Ro
         taken[user, order[: amounts[user]]] = True
     _fill_short_items(world, items, pull, taken)
     _take_duplicates(rng, items, people, taken)
-    return _rate(rng, people, taken)
+    return rate_rows(rng, people, taken)
 
 
 def _fill_short_items(
@@ -210,7 +229,8 @@ def _take_duplicates(
             taken[np.argsort(-wish, kind="stable")[:ROWS_OF_A_DUPLICATE], k] = True
 
 
-def _rate(rng: np.random.Generator, people: People, taken: NDArray[np.bool_]) -> tuple[Row, ...]:
+def rate_rows(rng: np.random.Generator, people: People, taken: NDArray[np.bool_]) -> tuple[Row, ...]:
+    """The rows of what was `taken` (U, N), by time, with stars by quantiles of the noisy utility."""
     users, places = np.nonzero(taken)
     utility = people.utility[users, places]
     felt = utility + RATING_NOISE * rng.standard_normal(len(users))

@@ -357,7 +357,10 @@ CONCEDE = (
     "{To be fair|In fairness|To its credit}, <0>{|, {still|yet} {not my thing|it disappoints}}.",
     "<0>, {yet|but} {somehow |}{it does not win me over|I never warmed to it|that did not matter to <person>}.",
 )  # fmt: skip
-MIXED = ("<0>{, and|, while|;|, whereas} <1>.", "{On the one hand|For one thing}, <0>, {on the other|for another}, <1>.")
+MIXED = (
+    "<0>{, and|, while|;|, whereas} <1>.",
+    "{On the one hand|For one thing}, <0>, {on the other|for another}, <1>.",
+)
 TONES = {"praise": PRAISE, "blame": BLAME, "note": NOTE, "mind": MIND, "concede": CONCEDE}
 
 CLOSERS = {
@@ -409,13 +412,15 @@ class Copy:
 
 @dataclass(frozen=True, kw_only=True)
 class Review:
-    """What a customer says. read, seen: what is mentioned, as 'axis:level' and 'colour:teal'. skeletons: one a sentence."""
+    """What a customer says. read, seen, heard: what is mentioned, as 'axis:level', 'colour:teal', 'ring:long'.
+    skeletons: one a sentence."""
 
     title: str
     text: str
     read: tuple[str, ...]
     seen: tuple[str, ...]
     skeletons: tuple[str, ...]
+    heard: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -427,7 +432,11 @@ class Fact:
     tone: str
 
 
-_GAP, _STOP, _A = re.compile(r" {2,}"), re.compile(r" +(?=[.,;:?])"), re.compile(r"\b([Aa]) (?=[aeiouAEIOU])(?!one|uni|use)")
+_GAP, _STOP, _A = (
+    re.compile(r" {2,}"),
+    re.compile(r" +(?=[.,;:?])"),
+    re.compile(r"\b([Aa]) (?=[aeiouAEIOU])(?!one|uni|use)"),
+)
 _AFTER_QUESTION = re.compile(r"(?<=\? )[a-z]")
 _MARK = re.compile(r"([{|}])")
 
@@ -503,16 +512,16 @@ def write_reviews(world: World, items: tuple[Item, ...], people: People, rows: t
     """
     pairs = {group.group_id: group for group in world.groups}
     by_id = {item.item_id: item for item in items}
-    worths = _worths(people.read_taste)
+    worths = read_worths(people.read_taste)
     reviews = []
     for number, row in enumerate(rows):
         item, user = items[row.item], people.users[row.user]
         rng = stream(world.seed, f"review {user.user_id} {item.item_id}")
         tone = 6 - row.rating if number in contradictory else row.rating
         apart = axes_apart(pairs[item.group_id], by_id)
-        read = _pick_read(rng, item, worths[row.user], user.share_look, tone, apart if number in photos else ())
-        seen = _pick_seen(rng, item, people.look_taste[row.user], user.share_look, tone)[: 1 if number in photos else 2]
-        reviews.append(_compose(rng, item, read, seen, tone))
+        read = pick_read(rng, item, worths[row.user], user.share_look, tone, apart if number in photos else ())
+        seen = pick_seen(rng, item, people.look_taste[row.user], user.share_look, tone)[: 1 if number in photos else 2]
+        reviews.append(compose(rng, item, read, seen, tone))
     return tuple(reviews)
 
 
@@ -522,7 +531,7 @@ def axes_apart(group: Group, by_id: dict[str, Item]) -> tuple[str, ...]:
     return tuple(axis for axis in AXES if first[axis] != second[axis])
 
 
-def _feel(value: float, valence: int, tone: int) -> str:
+def feel(value: float, valence: int, tone: int) -> str:
     """Which feeling fits a fact worth `value` to the reviewer in a review of so many stars."""
     if tone >= 4:
         if value > 0.3:
@@ -535,18 +544,18 @@ def _feel(value: float, valence: int, tone: int) -> str:
     return "praise" if value > 0.3 and valence >= 0 else "blame" if value < -0.3 and valence <= 0 else "note"
 
 
-def _order(rng: np.random.Generator, values: NDArray[np.float64], tone: int) -> list[int]:
+def order_by_worth(rng: np.random.Generator, values: NDArray[np.float64], tone: int) -> list[int]:
     """Positions by how much the reviewer has to say: what fits the stars first, with chance."""
     lean = {5: 1.0, 4: 0.6, 3: 0.0, 2: -0.6, 1: -1.0}[tone]
     speak = np.abs(values) + lean * values + 1.2 * rng.standard_normal(len(values))
     return [int(k) for k in np.argsort(-speak, kind="stable")]
 
 
-def _pick_read(rng: np.random.Generator, item: Item, worths: NDArray[np.float64], share_look: float, tone: int,
+def pick_read(rng: np.random.Generator, item: Item, worths: NDArray[np.float64], share_look: float, tone: int,
                apart: tuple[str, ...]) -> list[Fact]:  # fmt: skip
     axes = list(AXES)
     values = np.array([worths[READ_FEATURES.index(f"{axis}:{item.spec[axis]}")] for axis in axes])
-    order = _order(rng, values, tone)
+    order = order_by_worth(rng, values, tone)
     amount = 1 + int(rng.random() < 1.1 - share_look) + int(rng.random() < 0.7 * (1 - share_look))
     if apart:
         amount = 3
@@ -555,20 +564,28 @@ def _pick_read(rng: np.random.Generator, item: Item, worths: NDArray[np.float64]
     facts = []
     for k in order[:amount]:
         axis, level = axes[k], item.spec[axes[k]]
-        key = f"assembly:{level}" if FAMILY[item.look.family].handling_class == "assembly" and axis == "handling" else f"{axis}:{level}"
+        key = (
+            f"assembly:{level}"
+            if FAMILY[item.look.family].handling_class == "assembly" and axis == "handling"
+            else f"{axis}:{level}"
+        )
         clause = expand(rng, choose(rng, _frames(CLAUSES, item, axis)))
-        facts.append(Fact(name=f"{axis}:{level}", clause=clause, tone=_feel(float(values[k]), VALENCE.get(key, 0), tone)))
+        facts.append(
+            Fact(name=f"{axis}:{level}", clause=clause, tone=feel(float(values[k]), VALENCE.get(key, 0), tone))
+        )
     return facts
 
 
-def _worths(taste: NDArray[np.float64]) -> NDArray[np.float64]:
+def read_worths(taste: NDArray[np.float64]) -> NDArray[np.float64]:
     """(U, G) what every level is worth to every user, against the mean of its axis. taste: (U, G)."""
     axes = [name.split(":")[0] for name in READ_FEATURES]
     same = np.array([[one == other for other in axes] for one in axes], float)  # (G, G)
     return taste - taste @ (same / same.sum(0))
 
 
-def _pick_seen(rng: np.random.Generator, item: Item, taste: NDArray[np.float64], share_look: float, tone: int) -> list[Fact]:
+def pick_seen(
+    rng: np.random.Generator, item: Item, taste: NDArray[np.float64], share_look: float, tone: int
+) -> list[Fact]:
     look, (tall, ornate) = item.look, impressions(item.look)
     options = [("colour", look.colour, COLOUR_WORDS), ("pattern", look.pattern, PATTERN_WORDS),
                ("material", look.material, MATERIAL_WORDS)]  # fmt: skip
@@ -579,12 +596,14 @@ def _pick_seen(rng: np.random.Generator, item: Item, taste: NDArray[np.float64],
             values.append(float(taste[LOOK_FEATURES.index(feature)]) * value)
     amount = int(rng.random() < 1.5 * share_look) + int(rng.random() < share_look - 0.25)
     facts = []
-    for k in _order(rng, np.array(values), tone)[:amount]:
+    for k in order_by_worth(rng, np.array(values), tone)[:amount]:
         kind, value, table = options[k]
         clause = expand(rng, choose(rng, SEEN_CLAUSES[kind]))
         if table:
             clause = _agree(clause, choose(rng, table[value].split("|")))
-        facts.append(Fact(name=f"{kind}:{value}" if value else f"shape:{kind}", clause=clause, tone=_feel(values[k], 0, tone)))
+        facts.append(
+            Fact(name=f"{kind}:{value}" if value else f"shape:{kind}", clause=clause, tone=feel(values[k], 0, tone))
+        )
     return facts
 
 
@@ -597,8 +616,13 @@ def _agree(clause: str, words: str) -> str:
     return _article(clause.replace("the <v>", words if words.startswith("the ") else "the <v>").replace("<v>", words))
 
 
-def _compose(rng: np.random.Generator, item: Item, read: list[Fact], seen: list[Fact], tone: int) -> Review:
-    """Two to four sentences: an opener perhaps, the facts (two of a feeling may share a sentence), a closer perhaps."""
+def compose(
+    rng: np.random.Generator, item: Item, read: list[Fact], seen: list[Fact], tone: int, heard: list[Fact] | None = None
+) -> Review:
+    """Two to four sentences: an opener perhaps, the facts (two of a feeling may share a sentence), a closer perhaps.
+    What is heard comes among what is seen."""
+    told = heard or []
+    seen = seen + told
     facts = shuffle(rng, read + seen) if rng.random() < 0.6 else (seen + read if rng.random() < 0.5 else read + seen)
     parts = _join(rng, facts)
     room = 4 - len(parts)
@@ -631,7 +655,8 @@ def _compose(rng: np.random.Generator, item: Item, read: list[Fact], seen: list[
         sentences.append(_article(_upper(text.replace("<n>", noun))))
         skeletons.append(_upper(bone))
     return Review(title=expand(rng, REVIEW_TITLES[tone]), text=" ".join(sentences), read=tuple(fact.name for fact in read),
-                  seen=tuple(fact.name for fact in seen), skeletons=tuple(skeletons))  # fmt: skip
+                  seen=tuple(fact.name for fact in seen if fact not in told), skeletons=tuple(skeletons),
+                  heard=tuple(fact.name for fact in told))  # fmt: skip
 
 
 def _say_once(rng: np.random.Generator, frame: str, said: set[str]) -> str:
@@ -649,7 +674,12 @@ def _join(rng: np.random.Generator, facts: list[Fact]) -> list[list[Fact]]:
     """Facts as sentences: neighbours of one feeling are joined sometimes, and always where four sentences would not do."""
     parts: list[list[Fact]] = []
     for fact in facts:
-        alike = parts and len(parts[-1]) == 1 and parts[-1][0].tone == fact.tone and fact.tone in {"praise", "blame", "note"}
+        alike = (
+            parts
+            and len(parts[-1]) == 1
+            and parts[-1][0].tone == fact.tone
+            and fact.tone in {"praise", "blame", "note"}
+        )
         if alike and (rng.random() < 0.4 or len(facts) > 4):
             parts[-1].append(fact)
         else:

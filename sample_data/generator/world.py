@@ -13,7 +13,7 @@ from functools import cache
 
 import numpy as np
 
-VERSION = "1.0.0"
+VERSION = "2.0.0"
 COLOURS = {
     "white": "#EFECE4", "black": "#22242A", "grey": "#8E9299", "red": "#B3262E", "orange": "#E0762A",
     "yellow": "#E9BE3B", "green": "#3F7F4F", "teal": "#2A8F8F", "blue": "#2B5FA8", "navy": "#1F2F55",
