@@ -69,6 +69,17 @@ def digest_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sealed(data: bytes) -> bytes:
+    """`data` with its own sha256 behind it, for files that nothing else vouches for."""
+    return data + hashlib.sha256(data).digest()
+
+
+def unsealed(data: bytes) -> bytes | None:
+    """What was sealed, None where a bit of it changed or an end is missing."""
+    body, seal = data[:-32], data[-32:]
+    return body if len(data) >= 32 and hashlib.sha256(body).digest() == seal else None
+
+
 def read_verified(path: Path, digest: str) -> bytes:
     """The bytes of `path` if their sha256 is `digest`; raises ModelError E-MODEL-SUM or E-MODEL-EMPTY otherwise."""
     try:

@@ -1,7 +1,5 @@
 """Vectors that come ready-made: which arrays are read, which are refused, and how they find their items."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -103,23 +101,3 @@ def test_cornac_names_the_rows_of_its_matrix_in_a_list(tmp_path):
     (tmp_path / "item_ids.txt").write_text("b\nb\n")
     with pytest.raises(InputError, match='two vectors of "b"'):
         read_features(path, ["a", "b"])
-
-
-def test_every_array_of_the_bad_inputs_gets_its_outcome_and_code(tmp_path):
-    path = Path(__file__).resolve().parents[2] / "shared" / "tools" / "make_bad_inputs.py"
-    if not path.is_file():
-        pytest.skip("the corpus generator ../shared/tools/make_bad_inputs.py is not there")
-    spec = importlib.util.spec_from_file_location("make_bad_arrays", path)
-    tool = importlib.util.module_from_spec(spec)
-    sys.modules["make_bad_arrays"] = tool
-    spec.loader.exec_module(tool)
-    tool.GROUPS = (tool.arrays,)
-    cases = tool.all_cases(seed=7)
-    tool.write_corpus(tmp_path, cases)
-    for row in (case.row() for case in cases):
-        try:
-            _, told = read_features(tmp_path / row["file"], ["a", "b", "c"])  # all of them are for three items
-            found = "accept-with-notice" if told else "accept", ",".join(one.code for one in told)
-        except InputError as error:
-            found = "refuse", error.code
-        assert found == (row["expected_outcome"], row["expected_code"]), row["file"]

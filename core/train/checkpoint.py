@@ -1,8 +1,12 @@
-"""What a training needs to go on after kill -9, in one file that is whole or absent: tensors and JSON, no pickle."""
+"""What a training needs to go on after kill -9, in one file that is whole or absent: tensors and JSON, no pickle.
+
+The last two are kept, each under its epoch and its own digest: a damaged one is never loaded, the one before it is.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,9 +18,11 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from core.errors import ModelError, SettingsError
-from core.files import write_atomic
+from core.files import digest_bytes, write_atomic
 
 FORMAT = 1
+KEPT = 2  # the newest, and the one to fall back to
+log = logging.getLogger("fusescope.train")
 NOTED = ("order", "epoch", "best_epoch", "best", "curves")  # what is kept of a Progress as JSON
 _RANDOM = "random/torch"
 _RANDOM_CUDA = "random/cuda"
@@ -37,7 +43,9 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """The file of one training. `belongs`: settings and data that decide the weights; others may not go on from it."""
+    """The files of one training: `path` is `name.safetensors`, they are `name-EPOCH-DIGEST.safetensors` beside it.
+
+    `belongs`: settings and data that decide the weights; others may not go on from it."""
 
     path: Path
     belongs: Mapping[str, Any]
@@ -58,21 +66,41 @@ class Checkpoint:
         if torch.cuda.is_available():
             tensors[_RANDOM_CUDA] = torch.cuda.get_rng_state()
         tensors["told"] = torch.frombuffer(bytearray(json.dumps(told).encode()), dtype=torch.uint8)
-        write_atomic(self.path, save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}))
+        data = save({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
+        name = f"{self.path.stem}-{progress.epoch:06d}-{digest_bytes(data)[:32]}.safetensors"
+        write_atomic(self.path.with_name(name), data)
+        for old in self.files()[KEPT:]:
+            old.unlink(missing_ok=True)
+
+    def files(self) -> list[Path]:
+        """What is kept, the newest first."""
+        return sorted(self.path.parent.glob(f"{self.path.stem}-*.safetensors"), reverse=True)
+
+    def newest(self) -> dict[str, Tensor] | None:
+        """The tensors of the newest file that is as it was written; None where nothing was saved.
+
+        Raises ModelError where something was saved and all of it is damaged.
+        """
+        files = self.files()
+        for path in files:
+            data = path.read_bytes()
+            if digest_bytes(data)[:32] == path.stem.rpartition("-")[2]:
+                return load(data)
+            log.warning("%s is damaged and not used; going on from the checkpoint before it", path.name)
+        if files:
+            message = f"{files[0].name}: no checkpoint of this training can be read. Train again without --resume."
+            raise ModelError("E-MODEL-SUM", message)
+        return None
 
     def restore(self, parts: nn.Module, optimiser: Any, schedule: Any, draws: random.Random) -> Progress | None:
         """Puts a saved state back into these parts; None where nothing was saved.
 
         Raises SettingsError where it belongs to another training, ModelError where it cannot be read.
         """
-        if not self.path.is_file():
+        tensors = self.newest()
+        if tensors is None:
             return None
-        try:
-            tensors = load(self.path.read_bytes())
-            told = json.loads(tensors.pop("told").numpy().tobytes())
-        except Exception as error:
-            message = f"{self.path.name}: this checkpoint cannot be read. Train again without --resume."
-            raise ModelError("E-MODEL-SUM", message) from error
+        told = json.loads(tensors.pop("told").numpy().tobytes())
         if told["format"] != FORMAT or told["belongs"] != json.loads(json.dumps(dict(self.belongs))):
             raise SettingsError(
                 f"the checkpoint of {self.path.parents[1].name} belongs to other settings or other data. "
@@ -95,7 +123,9 @@ class Checkpoint:
         return Progress(weights=weights, **{name: told[name] for name in NOTED})
 
     def remove(self) -> None:
-        self.path.unlink(missing_ok=True)
+        begun = self.path.parent.glob(f".{self.path.stem}-*.part")  # what kill -9 left half-written
+        for path in (*self.files(), *begun):
+            path.unlink(missing_ok=True)
 
 
 def _under(tensors: Mapping[str, Tensor], stem: str) -> dict[str, Tensor]:
