@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,8 @@ from core.fuse import build_fuser
 from core.fuse.beside import Beside
 from core.prepare.impute import build_imputer
 from core.rank import build_ranker, reads
+
+log = logging.getLogger("fusescope.model")
 
 
 class Model(nn.Module):
@@ -100,7 +103,13 @@ def switch_off(encoded: Mapping[Modality, Encoded], off: Collection[Modality]) -
 
 
 def best_device(wanted: str) -> str:
-    """ "auto" -> cuda, then mps, then cpu; anything else is taken as it is."""
+    """ "auto" -> cuda, then mps, then cpu; a GPU that is wanted and not there is said in the log, and cpu is used."""
+    gone = (wanted.startswith("cuda") and not torch.cuda.is_available()) or (
+        wanted == "mps" and not torch.backends.mps.is_available()
+    )
+    if gone:
+        log.warning("%s is wanted, but no such device or no fitting driver is here; the CPU is used", wanted[:20])
+        return "cpu"
     if wanted != "auto":
         return wanted
     if torch.cuda.is_available():

@@ -273,16 +273,19 @@ class Clock:
         return {**self.laps, "total": (time.perf_counter() - self.begun) * 1000}
 
 
-def open_pipeline(workspace: Workspace, run: str, catalogue: str | None = None) -> Pipeline:
-    """A run of the workspace over its own catalogue or another one. Raises UnknownNameError, ModelError."""
+def open_pipeline(workspace: Workspace, run: str, catalogue: str | None = None, device: str = "") -> Pipeline:
+    """A run of the workspace over its own catalogue or another one, on `device` where one is named.
+
+    Raises UnknownNameError, ModelError."""
     folder = workspace.run_folder(run)
     wanted = catalogue or workspace.run(run).catalogue
-    return load_run(folder, workspace.catalogue(wanted), vectors=workspace.vectors)
+    return load_run(folder, workspace.catalogue(wanted), vectors=workspace.vectors, device=device)
 
 
 def load_run(
-    folder: Path, catalogue: Catalogue, *, features: Features | None = None, vectors: Path | None = None
-) -> Pipeline:
+    folder: Path, catalogue: Catalogue, *, features: Features | None = None, vectors: Path | None = None,
+    device: str = "",
+) -> Pipeline:  # fmt: skip
     """Weights, digests checked first, and the item vectors: shipped, kept from an earlier time, or made now.
 
     features: encoded items, where the caller has them; vectors: the vector store to encode with and to keep item
@@ -295,7 +298,7 @@ def load_run(
         )
     told = with_tuned_encoder(folder, told)
     try:
-        settings, device = RunSettings.from_values(told["settings"]), best_device(wanted_device())
+        settings, device = RunSettings.from_values(told["settings"]), best_device(device or wanted_device())
     except SettingsError as error:  # another version's words
         raise ModelError("E-MODEL-VERSION", f"run {folder.name}: {error.message}.") from error
     model = Model(settings, told["widths"], len(told["users"]), len(told["items"]))

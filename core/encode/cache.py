@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from core.encode.states import States
+from core.errors import ModelError
 
 CAP_BYTES = 4 << 30  # beyond this nothing more is kept; states are recomputed
 CHUNK = 64  # contents encoded between two writes
@@ -128,9 +129,32 @@ def encode_cached(
     todo = [key for key in contents if key not in known]
     for start in range(0, len(todo), CHUNK):
         keys = todo[start : start + CHUNK]
-        fresh = dict(zip(keys, (s.rounded() for s in encode([contents[key] for key in keys])), strict=True))
+        made = encode_within(encode, [contents[key] for key in keys])
+        fresh = dict(zip(keys, (s.rounded() for s in made), strict=True))
         store.put(fresh)
         known |= fresh
         if on_step:
             on_step(min(start + CHUNK, len(todo)), len(todo))
     return known, len(todo)
+
+
+def encode_within(encode: Callable[[list[Any]], list[States]], contents: list[Any]) -> list[States]:
+    """As `encode`; what does not fit into the device's memory at once goes by halves.
+
+    Raises ModelError E-GPU-MEMORY where not even one content fits.
+    """
+    import torch
+
+    try:
+        return encode(contents)
+    except torch.OutOfMemoryError:
+        pass  # the exception holds tensors: they are free only out here
+    torch.cuda.empty_cache()
+    if len(contents) == 1:
+        raise ModelError(
+            "E-GPU-MEMORY",
+            "the GPU has too little free memory for a single text or photo. End what else uses it, or set "
+            "FUSESCOPE_DEVICE=cpu.",
+        )
+    half = len(contents) // 2
+    return encode_within(encode, contents[:half]) + encode_within(encode, contents[half:])

@@ -116,9 +116,19 @@ def engine(run: str) -> Engine:
 @st.cache_resource(max_entries=64, show_spinner=False)
 def answer(run: str, query: Query) -> Recommendation:
     """The first TOP products; equal questions to the same run are answered once."""
+    from core.fallback import recommend_anyway
+
     opened = engine(run)
     with opened.turn:
-        return opened.pipeline.recommend(query, top=TOP)
+        return recommend_anyway(opened.pipeline, lambda: on_cpu(run), query, top=TOP)
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def on_cpu(run: str) -> Pipeline:
+    """The same run where a GPU that gave out is not needed."""
+    from core.pipeline import open_pipeline
+
+    return open_pipeline(workspace(), run, device="cpu")
 
 
 def shop(catalogue: str) -> Shop:
