@@ -55,6 +55,8 @@ class RunSettings:
     protocol: str = "cold"
     text_encoder: str = "minilm"
     image_encoder: str = "efficientnet_lite0"
+    audio_encoder: str = "logmel_cnn"
+    video_encoder: str = "frames_cnn"
     unfreeze: int = 0
     seed: int = 0
     epochs: int = -1

@@ -52,9 +52,13 @@ class Query:
     user: str | None = None
 
     @classmethod
-    def of(cls, text: str = "", images: tuple[bytes, ...] = (), user: str | None = None) -> Query:
+    def of(
+        cls, text: str = "", images: tuple[bytes, ...] = (), user: str | None = None, *,
+        sounds: tuple[bytes, ...] = (), clips: tuple[bytes, ...] = (),
+    ) -> Query:  # fmt: skip
         words = (Part(modality="text", content=text.encode("utf-8", "replace")),) if text.strip() else ()
-        return cls(parts=words + tuple(Part(modality="image", content=data) for data in images), user=user)
+        media = (("image", images), ("audio", sounds), ("video", clips))
+        return cls(parts=words + tuple(Part(modality=m, content=data) for m, many in media for data in many), user=user)
 
     @property
     def text(self) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.catalog.parts import read_text
 from core.domain import Modality, Part, Query, Recommendation
 from core.errors import InputError
 from core.explain.attention import Weights, attention_maps, cross_attention
@@ -28,7 +29,6 @@ from core.explain.faithfulness import DRAWS, Trial, agreement, depends_on_model,
 from core.explain.scorer import in_scoring_path
 from core.explain.surrogate import Surrogate, imitate
 from core.features import parts_of
-from core.pipeline import read_text
 from core.scoring import PipelineScorer, column_of, item_media, scorer_for
 
 if TYPE_CHECKING:

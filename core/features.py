@@ -1,5 +1,5 @@
-"""A whole catalogue as states: every text and photo encoded once, through the one reader and the content-addressed
-store; feature matrices as they came."""
+"""A whole catalogue as states: every text, photo, sound and clip encoded once, through the one reader and the
+content-addressed store; feature matrices as they came."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.catalog.photos import read_image
+from core.catalog.parts import READ, Reader
 from core.catalog.words import sentences
 from core.config import RunSettings
 from core.domain import MODALITIES, Catalogue, FeatureMatrix, Interaction, Item, Modality
 from core.encode import ENCODERS, load_encoder
 from core.encode.cache import VectorStore, encode_cached
 from core.encode.states import States
-from core.errors import PhotoError, SettingsError
+from core.errors import InputError, SettingsError
 from core.files import digest_bytes, read_verified
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def catalogue_features(
     """States of all media of the items, and of reviews and customer photos unless `interactions` is False.
 
     modalities: those to give, by default those of the catalogue. encoders: loaded ones to use instead of loading those
-    of the settings. A photo that cannot be read is left out. A feature matrix is one token an item; what is written in
+    of the settings. A medium that cannot be read is left out. A feature matrix is one token an item; what is written in
     a review cannot be compared with it and is left out, unless the matrix says that this very encoder made it.
     """
     tell = on_step or (lambda label, fraction: None)
@@ -184,7 +184,7 @@ def _encoded(
     contents, keys = contents_of(catalogue, rows, modality)
     store = VectorStore(vectors, encoder.fingerprint)
     found, fresh = encode_cached(
-        store, contents, encoder.encode if modality == "text" else photo_encoder(encoder), tell
+        store, contents, encoder.encode if modality == "text" else media_encoder(encoder, READ[modality]), tell
     )
     kept = {key: state for key, state in found.items() if len(state.tokens)}
     place = {key: at for at, key in enumerate(kept)}
@@ -204,7 +204,7 @@ def _encoded(
 
 
 def encoder_name(settings: RunSettings, modality: Modality) -> str:
-    return {"text": settings.text_encoder, "image": settings.image_encoder}[modality]
+    return str(getattr(settings, f"{modality}_encoder"))
 
 
 def parts_of(thing: Item | Interaction, modality: Modality) -> tuple[str, ...]:
@@ -234,18 +234,18 @@ def contents_of(
     return contents, keys
 
 
-def photo_encoder(encoder: Any) -> Callable[[list[Path]], list[States]]:
-    """Reads and encodes photo files. An unreadable one gets no tokens at all: it counts as absent."""
+def media_encoder(encoder: Any, read: Reader) -> Callable[[list[Path]], list[States]]:
+    """Reads and encodes media files. An unreadable one gets no tokens at all: it counts as absent."""
 
     def encode(paths: list[Path]) -> list[States]:
-        images, readable = [], []
+        media, readable = [], []
         for path in paths:
             try:
-                images.append(read_image(path.read_bytes(), path.name)[0])
+                media.append(read(path.read_bytes(), path.name)[0])
                 readable.append(True)
-            except PhotoError:
+            except InputError:
                 readable.append(False)
-        states = iter(encoder.encode(images))
+        states = iter(encoder.encode(media))
         return [next(states) if good else nothing(encoder.width) for good in readable]
 
     return encode

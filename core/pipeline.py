@@ -12,17 +12,18 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors.torch import load as from_bytes
 from torch import Tensor
 
 from core.catalog.forgotten import follow
-from core.catalog.photos import read_image
-from core.catalog.words import clean_text, sentences
+from core.catalog.parts import CALLED, read_part
 from core.config import RunSettings, wanted_device
 from core.domain import MATRIX, Catalogue, Distance, Modality, Notice, Query, RankedItem, Recommendation
 from core.encode import load_encoder
@@ -31,17 +32,16 @@ from core.encode.text import tuned_name
 from core.errors import InputError, ModelError, SettingsError, UnknownNameError
 from core.explain.shapley import shapley, shares
 from core.features import Features, catalogue_features, encoder_name
-from core.files import read_verified, sealed, unsealed, write_atomic
+from core.files import read_verified, write_atomic
 from core.model import Coalitions, Model, best_device, switch_off
 from core.rank.multimodal import History
-from core.tensors import check_shapes, checked_tensors, read_tensors
 
 if TYPE_CHECKING:
     from core.workspace import Workspace
 
 FORMAT = 1  # of run.json; a newer one is refused
 TUNED_TEXT = "encoder-text.safetensors"  # blocks of the text encoder that were fine-tuned with the run
-Read = Mapping[Modality, list[Any]]  # modality -> sentences of the cleaned text, or decoded photos
+Read = Mapping[Modality, list[Any]]  # modality -> sentences of the cleaned text, or decoded photos, sounds, clips
 
 
 class Pipeline:
@@ -109,17 +109,19 @@ class Pipeline:
         )
 
     def read(self, query: Query) -> tuple[Read, tuple[Notice, ...]]:
-        """Cleaned sentences and decoded photos. What cannot be used is a notice, unless nothing else is left."""
+        """Cleaned sentences and decoded media. What cannot be used is a notice, unless nothing else is left."""
         read: dict[Modality, list[Any]] = {}
         notices: list[Notice] = []
         refused: list[InputError] = []
+        given: Counter[Modality] = Counter()
         if query.parts:
             self.must("query")
         for number, part in enumerate(query.parts, 1):
             self.must_read(part.modality)
-            name = part.name or ("your words" if part.modality == "text" else f"photo {number}")
+            given[part.modality] += 1
+            name = part.name or ("your words" if part.modality == "text" else f"{CALLED[part.modality]} {number}")
             try:
-                media, said = READERS[part.modality](part.content, name)
+                media, said = read_part(part.modality, part.content, name, given[part.modality])
                 read.setdefault(part.modality, []).extend(media)
                 notices += said
             except InputError as error:
@@ -242,22 +244,6 @@ class Pipeline:
         return self.histories[self.user_row(user)]
 
 
-def read_text(content: bytes, name: str) -> tuple[list[Any], tuple[Notice, ...]]:
-    """The sentences of a cleaned text."""
-    text, notices = clean_text(content, name)
-    return list(sentences(text)), notices
-
-
-def read_photo(content: bytes, name: str) -> tuple[list[Any], tuple[Notice, ...]]:
-    image, notices = read_image(content, name)
-    return [image], notices
-
-
-READERS: dict[Modality, Callable[[bytes, str], tuple[list[Any], tuple[Notice, ...]]]] = {
-    "text": read_text, "image": read_photo,
-}  # fmt: skip
-
-
 class Clock:
     """Milliseconds between laps."""
 
@@ -273,19 +259,16 @@ class Clock:
         return {**self.laps, "total": (time.perf_counter() - self.begun) * 1000}
 
 
-def open_pipeline(workspace: Workspace, run: str, catalogue: str | None = None, device: str = "") -> Pipeline:
-    """A run of the workspace over its own catalogue or another one, on `device` where one is named.
-
-    Raises UnknownNameError, ModelError."""
+def open_pipeline(workspace: Workspace, run: str, catalogue: str | None = None) -> Pipeline:
+    """A run of the workspace over its own catalogue or another one. Raises UnknownNameError, ModelError."""
     folder = workspace.run_folder(run)
     wanted = catalogue or workspace.run(run).catalogue
-    return load_run(folder, workspace.catalogue(wanted), vectors=workspace.vectors, device=device)
+    return load_run(folder, workspace.catalogue(wanted), vectors=workspace.vectors)
 
 
 def load_run(
-    folder: Path, catalogue: Catalogue, *, features: Features | None = None, vectors: Path | None = None,
-    device: str = "",
-) -> Pipeline:  # fmt: skip
+    folder: Path, catalogue: Catalogue, *, features: Features | None = None, vectors: Path | None = None
+) -> Pipeline:
     """Weights, digests checked first, and the item vectors: shipped, kept from an earlier time, or made now.
 
     features: encoded items, where the caller has them; vectors: the vector store to encode with and to keep item
@@ -297,16 +280,12 @@ def load_run(
             "E-MODEL-VERSION", f"run {folder.name}: its format is {told['format']}; at most {FORMAT} is known. Update."
         )
     told = with_tuned_encoder(folder, told)
-    try:
-        settings, device = RunSettings.from_values(told["settings"]), best_device(device or wanted_device())
-    except SettingsError as error:  # another version's words
-        raise ModelError("E-MODEL-VERSION", f"run {folder.name}: {error.message}.") from error
+    settings, device = RunSettings.from_values(told["settings"]), best_device(wanted_device())
     model = Model(settings, told["widths"], len(told["users"]), len(told["items"]))
-    weights = read_tensors(folder / "model.safetensors", told["digests"]["model.safetensors"])
+    weights = from_bytes(read_verified(folder / "model.safetensors", told["digests"]["model.safetensors"]))
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        check_shapes(weights, model.state_dict(), "model.safetensors")
         raise ModelError(
             "E-MODEL-SHAPE",
             f"run {folder.name}: its weights do not fit its settings ({str(error).splitlines()[-1].strip()}).",
@@ -315,7 +294,7 @@ def load_run(
     items = item_vectors(folder, told, model, catalogue, settings, device, features, vectors)
     pipeline = Pipeline(told, model, catalogue, items, device)
     if pipeline.at_home:
-        kept = read_tensors(folder / "history.safetensors", told["digests"]["history.safetensors"])
+        kept = from_bytes(read_verified(folder / "history.safetensors", told["digests"]["history.safetensors"]))
         rows = [(i, None if r < 0 else r) for i, r in zip(kept["item"].tolist(), kept["rating"].tolist(), strict=True)]
         ends = np.cumsum(kept["length"].numpy())
         lengths = kept["length"].tolist()
@@ -354,7 +333,7 @@ def item_vectors(
         same_encoders(told, features, catalogue)
     made = item_coalitions(model, features, device)
     if vectors is not None:
-        write_atomic(vectors / "items" / told["digests"]["model.safetensors"][:16] / name, sealed(made.to_bytes()))
+        write_atomic(vectors / "items" / told["digests"]["model.safetensors"][:16] / name, made.to_bytes())
     return made
 
 
@@ -377,10 +356,9 @@ def same_encoders(told: Mapping[str, Any], features: Features, catalogue: Catalo
 
 def kept_vectors(folder: Path, told: Mapping[str, Any], name: str, vectors: Path | None) -> dict[str, Tensor] | None:
     if name in told["digests"]:
-        return read_tensors(folder / name, told["digests"][name])
+        return from_bytes(read_verified(folder / name, told["digests"][name]))
     path = vectors / "items" / told["digests"]["model.safetensors"][:16] / name if vectors else None
-    data = unsealed(path.read_bytes()) if path and path.is_file() else None  # damaged ones are made again
-    return checked_tensors(data, name) if data is not None else None
+    return from_bytes(path.read_bytes()) if path and path.is_file() else None
 
 
 @torch.inference_mode()

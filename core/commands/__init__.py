@@ -59,9 +59,11 @@ def run_options(one: argparse.ArgumentParser) -> None:
 
 
 def query_options(one: argparse.ArgumentParser) -> None:
-    """What is asked: words, photos, a user, and what is left out."""
+    """What is asked: words, photos, a sound, a clip, a user, and what is left out."""
     one.add_argument("--text", default="", help="the words of a review")
     one.add_argument("--image", type=Path, action="append", default=[], metavar="F", help="a photo; may be repeated")
+    one.add_argument("--audio", type=Path, action="append", default=[], metavar="F", help="a sound, up to 120 s")
+    one.add_argument("--video", type=Path, action="append", default=[], metavar="F", help="a clip, up to 60 s")
     one.add_argument("--user", help="a known user, by the id of the catalogue's own table")
     one.add_argument(
         "--without", action="append", default=[], choices=MODALITIES, metavar="MODALITY",
@@ -70,19 +72,27 @@ def query_options(one: argparse.ArgumentParser) -> None:
 
 
 def query_of(options: argparse.Namespace, user: str | None) -> Query:
-    photos = tuple(Part(modality="image", content=read_file(path), name=path.name) for path in options.image)
-    return Query(parts=Query.of(options.text).parts + photos, user=user)
-
-
-def read_file(path: Path) -> bytes:
     from core.limits import LIMITS
 
+    given = (
+        ("image", options.image, "photo", LIMITS.photo_bytes), ("audio", options.audio, "sound", LIMITS.audio_bytes),
+        ("video", options.video, "clip", LIMITS.video_bytes),
+    )  # fmt: skip
+    media = tuple(
+        Part(modality=m, content=read_file(path, called, most), name=path.name)
+        for m, paths, called, most in given
+        for path in paths
+    )
+    return Query(parts=Query.of(options.text).parts + media, user=user)
+
+
+def read_file(path: Path, called: str, most: int) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(LIMITS.photo_bytes + 1)  # one byte too many is enough for the reader to refuse it
+            return file.read(most + 1)  # one byte too many is enough for the reader to refuse it
     except OSError:
         raise InputError(
-            "E-INPUT-VALUE", f'"{path.name[:80]}": there is no such file to read; a photo was expected.'
+            "E-INPUT-VALUE", f'"{path.name[:80]}": there is no such file to read; a {called} was expected.'
         ) from None
 
 

@@ -27,7 +27,7 @@ def register(commands: Any) -> None:
     one.add_argument("--job", type=int, help=argparse.SUPPRESS)
 
     one = add(
-        commands, "recommend", recommend, "ranked items for words and photos",
+        commands, "recommend", recommend, "ranked items for words, photos, a sound, a clip",
         'recommend --run studio-default --text "a mug that keeps tea warm" --image mug.jpg',
     )  # fmt: skip
     run_options(one)
@@ -68,14 +68,11 @@ def recommend(options: argparse.Namespace) -> Reply:
     workspace = workspace_of(options)
     catalogue = options.catalogue or workspace.run(options.run_name).catalogue
     query = query_of(options, workspace.known_user(catalogue, options.user) if options.user else None)
-    from core.fallback import recommend_anyway
     from core.pipeline import open_pipeline  # heavy: only when there is something to answer
 
-    found = recommend_anyway(
-        open_pipeline(workspace, options.run_name, options.catalogue),
-        lambda: open_pipeline(workspace, options.run_name, options.catalogue, device="cpu"),
-        query, top=options.top, without=tuple(options.without),
-    )  # fmt: skip
+    found = open_pipeline(workspace, options.run_name, options.catalogue).recommend(
+        query, top=options.top, without=tuple(options.without)
+    )
     for notice in found.notices:
         print(f"{notice.where or 'note'}: {notice.message} ({notice.code})", file=sys.stderr)
     answer = {

@@ -22,6 +22,8 @@ TOLD = {  # what a person sets most; every other setting has its option too
     "protocol": "who is held out: cold, random, leave-last, time, label or everything",
     "text_encoder": "minilm, a hub id or a folder",
     "image_encoder": "efficientnet_lite0, a hub id or a folder",
+    "audio_encoder": "logmel_cnn, a hub id or a folder",
+    "video_encoder": "frames_cnn, or what reads its frames",
     "unfreeze": "fine-tune so many of the last blocks of the text encoder",
     "seed": "of everything that is drawn",
     "epochs": "at most; training stops earlier when nothing gets better",

@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
 from core.domain import Modality
 from core.errors import UnknownNameError
 
-if TYPE_CHECKING:
-    from core.encode.image import ImageEncoder
-    from core.encode.text import TextEncoder
 
-
-def _text(name: str, device: str) -> TextEncoder:
+def _text(name: str, device: str) -> Any:
     from core.encode.text import TextEncoder
 
     return TextEncoder(name, device)
 
 
-def _image(name: str, device: str) -> ImageEncoder:
+def _image(name: str, device: str) -> Any:
     from core.encode.image import ImageEncoder
 
     return ImageEncoder(name, device)
 
 
-ENCODERS: dict[Modality, Callable[[str, str], TextEncoder | ImageEncoder]] = {"text": _text, "image": _image}
+def _audio(name: str, device: str) -> Any:
+    from core.encode.audio import AudioEncoder
+
+    return AudioEncoder(name, device)
 
 
-def load_encoder(modality: Modality, name: str, device: str = "cpu") -> TextEncoder | ImageEncoder:
+def _video(name: str, device: str) -> Any:
+    from core.encode.video import VideoEncoder
+
+    return VideoEncoder(name, device)
+
+
+ENCODERS: dict[Modality, Callable[[str, str], Any]] = {"text": _text, "image": _image, "audio": _audio, "video": _video}
+
+
+def load_encoder(modality: Modality, name: str, device: str = "cpu") -> Any:
     """The encoder of a modality by name (bundled, hub id or folder). Unknown modalities list the known."""
     if modality not in ENCODERS:
         raise UnknownNameError("modality", modality, ENCODERS)

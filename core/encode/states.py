@@ -24,6 +24,15 @@ class States:
         return States(tokens=self.tokens.astype(np.float16), pooled=self.pooled.astype(np.float16))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """What a person can point at in one medium: name, place (characters, cell, milliseconds), token rows."""
+
+    name: str
+    span: tuple[int, int]
+    rows: tuple[int, ...]
+
+
 def collate(things: Sequence[Sequence[States]], width: int) -> Encoded:
     """B things, each with any number of media (also none) of one modality, as one padded batch of float32."""
     length = max([1, *(sum(len(medium.tokens) for medium in media) for media in things)])
