@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors.torch import load as from_bytes
 from torch import Tensor
 
 from core.catalog.forgotten import follow
@@ -32,9 +31,10 @@ from core.encode.text import tuned_name
 from core.errors import InputError, ModelError, SettingsError, UnknownNameError
 from core.explain.shapley import shapley, shares
 from core.features import Features, catalogue_features, encoder_name
-from core.files import read_verified, write_atomic
+from core.files import read_verified, sealed, unsealed, write_atomic
 from core.model import Coalitions, Model, best_device, switch_off
 from core.rank.multimodal import History
+from core.tensors import check_shapes, checked_tensors, read_tensors
 
 if TYPE_CHECKING:
     from core.workspace import Workspace
@@ -259,16 +259,19 @@ class Clock:
         return {**self.laps, "total": (time.perf_counter() - self.begun) * 1000}
 
 
-def open_pipeline(workspace: Workspace, run: str, catalogue: str | None = None) -> Pipeline:
-    """A run of the workspace over its own catalogue or another one. Raises UnknownNameError, ModelError."""
+def open_pipeline(workspace: Workspace, run: str, catalogue: str | None = None, device: str = "") -> Pipeline:
+    """A run of the workspace over its own catalogue or another one, on `device` where one is named.
+
+    Raises UnknownNameError, ModelError."""
     folder = workspace.run_folder(run)
     wanted = catalogue or workspace.run(run).catalogue
-    return load_run(folder, workspace.catalogue(wanted), vectors=workspace.vectors)
+    return load_run(folder, workspace.catalogue(wanted), vectors=workspace.vectors, device=device)
 
 
 def load_run(
-    folder: Path, catalogue: Catalogue, *, features: Features | None = None, vectors: Path | None = None
-) -> Pipeline:
+    folder: Path, catalogue: Catalogue, *, features: Features | None = None, vectors: Path | None = None,
+    device: str = "",
+) -> Pipeline:  # fmt: skip
     """Weights, digests checked first, and the item vectors: shipped, kept from an earlier time, or made now.
 
     features: encoded items, where the caller has them; vectors: the vector store to encode with and to keep item
@@ -280,12 +283,16 @@ def load_run(
             "E-MODEL-VERSION", f"run {folder.name}: its format is {told['format']}; at most {FORMAT} is known. Update."
         )
     told = with_tuned_encoder(folder, told)
-    settings, device = RunSettings.from_values(told["settings"]), best_device(wanted_device())
+    try:
+        settings, device = RunSettings.from_values(told["settings"]), best_device(device or wanted_device())
+    except SettingsError as error:  # another version's words
+        raise ModelError("E-MODEL-VERSION", f"run {folder.name}: {error.message}.") from error
     model = Model(settings, told["widths"], len(told["users"]), len(told["items"]))
-    weights = from_bytes(read_verified(folder / "model.safetensors", told["digests"]["model.safetensors"]))
+    weights = read_tensors(folder / "model.safetensors", told["digests"]["model.safetensors"])
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
+        check_shapes(weights, model.state_dict(), "model.safetensors")
         raise ModelError(
             "E-MODEL-SHAPE",
             f"run {folder.name}: its weights do not fit its settings ({str(error).splitlines()[-1].strip()}).",
@@ -294,7 +301,7 @@ def load_run(
     items = item_vectors(folder, told, model, catalogue, settings, device, features, vectors)
     pipeline = Pipeline(told, model, catalogue, items, device)
     if pipeline.at_home:
-        kept = from_bytes(read_verified(folder / "history.safetensors", told["digests"]["history.safetensors"]))
+        kept = read_tensors(folder / "history.safetensors", told["digests"]["history.safetensors"])
         rows = [(i, None if r < 0 else r) for i, r in zip(kept["item"].tolist(), kept["rating"].tolist(), strict=True)]
         ends = np.cumsum(kept["length"].numpy())
         lengths = kept["length"].tolist()
@@ -333,7 +340,7 @@ def item_vectors(
         same_encoders(told, features, catalogue)
     made = item_coalitions(model, features, device)
     if vectors is not None:
-        write_atomic(vectors / "items" / told["digests"]["model.safetensors"][:16] / name, made.to_bytes())
+        write_atomic(vectors / "items" / told["digests"]["model.safetensors"][:16] / name, sealed(made.to_bytes()))
     return made
 
 
@@ -356,9 +363,10 @@ def same_encoders(told: Mapping[str, Any], features: Features, catalogue: Catalo
 
 def kept_vectors(folder: Path, told: Mapping[str, Any], name: str, vectors: Path | None) -> dict[str, Tensor] | None:
     if name in told["digests"]:
-        return from_bytes(read_verified(folder / name, told["digests"][name]))
+        return read_tensors(folder / name, told["digests"][name])
     path = vectors / "items" / told["digests"]["model.safetensors"][:16] / name if vectors else None
-    return from_bytes(path.read_bytes()) if path and path.is_file() else None
+    data = unsealed(path.read_bytes()) if path and path.is_file() else None  # damaged ones are made again
+    return checked_tensors(data, name) if data is not None else None
 
 
 @torch.inference_mode()

@@ -68,11 +68,14 @@ def recommend(options: argparse.Namespace) -> Reply:
     workspace = workspace_of(options)
     catalogue = options.catalogue or workspace.run(options.run_name).catalogue
     query = query_of(options, workspace.known_user(catalogue, options.user) if options.user else None)
+    from core.fallback import recommend_anyway
     from core.pipeline import open_pipeline  # heavy: only when there is something to answer
 
-    found = open_pipeline(workspace, options.run_name, options.catalogue).recommend(
-        query, top=options.top, without=tuple(options.without)
-    )
+    found = recommend_anyway(
+        open_pipeline(workspace, options.run_name, options.catalogue),
+        lambda: open_pipeline(workspace, options.run_name, options.catalogue, device="cpu"),
+        query, top=options.top, without=tuple(options.without),
+    )  # fmt: skip
     for notice in found.notices:
         print(f"{notice.where or 'note'}: {notice.message} ({notice.code})", file=sys.stderr)
     answer = {
