@@ -1,5 +1,6 @@
 # make demo     the app on the bundled shop (first time: makes .venv, a few minutes)
 # make test     all tests          make lint   ruff and mypy          make bench   ratios against peers
+# make test-postgres  all tests with the tables in a real PostgreSQL
 # make run      the bundled run trained again (about a minute once media are encoded)
 # make studio   the bundled shop again: SEED=7 SIZE=128 OUT=.studio7 for a second world (needs Python 3.11, up to 2 hours)
 
@@ -13,13 +14,17 @@ SIZE ?= 320
 OUT ?= sample_data/studio
 ARGS ?=
 
-.PHONY: demo test lint bench run studio
+.PHONY: demo test test-postgres lint bench run studio
 
 demo: $(VENV)/.app
 	$(BIN)/python -m streamlit run app.py $(ARGS)
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -q $(ARGS)
+
+test-postgres: $(VENV)/.dev
+	$(BIN)/python -m pip install -q -r requirements-postgres.txt
+	$(BIN)/python -m tests.postgres $(BIN)/python -m pytest -q $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/python -m ruff check .

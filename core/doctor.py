@@ -173,7 +173,7 @@ def _database(workspace: Workspace) -> str:
     from core.store.engines import HEAD
 
     disk = _kind_of_disk(workspace.home)
-    if disk in NETWORK_DISKS:
+    if disk in NETWORK_DISKS and workspace.database is None:
         raise Missing(
             f"the workspace lies on a network disk ({disk}), where SQLite may lose writes; choose a local one"
         )

@@ -25,10 +25,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.config import SAMPLE, home_folder
+from core.config import SAMPLE, database_url, home_folder
 from core.domain import Catalogue, Part, Query
 from core.errors import AddressError, InputError, ModelError, StoreError, UnknownNameError
-from core.files import digest_bytes, digest_file, write_atomic
+from core.files import digest_bytes, digest_file, sealed, unsealed, write_atomic
 from core.store.values import CatalogueInfo, RunInfo, SavedPart, SavedQuery
 
 if TYPE_CHECKING:
@@ -47,14 +47,17 @@ class Workspace:
 
     home: Path
     sample: Path = SAMPLE
-    database: str | None = None
+    database: str | None = field(default_factory=database_url)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _catalogues: dict[tuple[str, str], Catalogue] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(cls, home: Path | None = None, *, database: str | None = None) -> Workspace:
-        """The workspace in `home`, else in FUSESCOPE_HOME, else in .fusescope beside the app. Writes nothing yet."""
-        return cls(home=(home or home_folder()).expanduser().absolute(), database=database)
+        """The workspace in `home`, else in FUSESCOPE_HOME, else in .fusescope beside the app. Writes nothing yet.
+
+        database: URL of the tables, else FUSESCOPE_DATABASE, else SQLite in `home`.
+        """
+        return cls(home=(home or home_folder()).expanduser().absolute(), database=database or database_url())
 
     # ---- catalogues
 
@@ -126,8 +129,12 @@ class Workspace:
         return self.home / "vectors"
 
     def media(self, catalogue: str, path: str) -> bytes:
-        """One file of a catalogue. Raises AddressError when the path leads out of it or to nothing."""
-        return self._media_file(catalogue, path).read_bytes()
+        """One file of a catalogue. Raises AddressError when the path leads out of it, to nothing or to damage."""
+        file = self._media_file(catalogue, path)
+        data = file.read_bytes()
+        if STORED.fullmatch(file.name) and digest_bytes(data) != file.stem:
+            raise AddressError("E-URL-VALUE", f'"{file.name[:12]}..." is damaged. Import the catalogue again.')
+        return data
 
     def thumbnail(self, catalogue: str, path: str, side: int = 320) -> bytes:
         """A small copy of a photo, kept in the cache under the photo's content."""
@@ -266,9 +273,10 @@ class Workspace:
     def store(self) -> Store:
         """The database, made or upgraded on first use. Raises StoreError."""
         from core.store.engines import Store
+        from core.store.postgres import for_home
 
         with self._lock:
-            return Store.open(self.database or self.home / "fusescope.sqlite")
+            return Store.open(for_home(self.database, self.home) if self.database else self.home / "fusescope.sqlite")
 
     @property
     def has_database(self) -> bool:
@@ -279,8 +287,14 @@ class Workspace:
         path = self.home / "key"
         with self._lock:
             if not path.is_file():
-                write_atomic(path, secrets.token_bytes(32), mode=0o600)
-            return path.read_bytes()
+                write_atomic(path, sealed(secrets.token_bytes(32)), mode=0o600)
+            data = path.read_bytes()
+        key = data if len(data) == 32 else unsealed(data)  # the first versions kept it bare
+        if key is None:
+            raise StoreError(
+                "E-DB-BROKEN", "key: the file was changed, so nobody's id would be known any more. Put its backup back."
+            )
+        return key
 
     def _remembered(self, name: str, version: str, read: Callable[[], Catalogue]) -> Catalogue:
         with self._lock:

@@ -21,7 +21,7 @@ from core.store.values import JobInfo
 if TYPE_CHECKING:
     from core.workspace import Workspace
 
-KINDS = ("import", "train", "map", "cases", "clean", "evaluate")
+KINDS = ("import", "train", "map", "cases", "clean", "evaluate", "simulate-missing")
 PROJECT = Path(__file__).resolve().parents[2]
 ONE_AT_A_TIME = ("train",)  # of these kinds one job works, the others wait their turn, first come first served
 MOST_TAKE_UPS = 2  # in a row without a person asking, so that work which always dies is not begun for ever
@@ -46,8 +46,9 @@ def start(workspace: Workspace, kind: str, target: str, arguments: Sequence[str]
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as output:
             child = subprocess.Popen(
-                command, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-            )
+                command, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+                env={**os.environ, "FUSESCOPE_DATABASE": workspace.database or ""},
+            )  # fmt: skip
     except OSError as error:
         fault = disk_error(error, "jobs")
         _finish(workspace, info.id, "failed", fault.code, fault.message)

@@ -14,24 +14,27 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from core.errors import StoreError
+from core.store.postgres import address_of, fault, make_schema, server_engine
 
 HEAD = "0004"  # newest revision in migrations/versions; a test compares the two
 KNOWN = ("0001", "0002", "0003", "0004")
 MIGRATIONS = Path(__file__).parent / "migrations"
 WAIT = 30.0  # seconds a writer waits for another
+FULL = "the disk is full; nothing of this step was kept. Free some space, then repeat it."
+IN_USE = "the database is in use by another process and stayed so; nothing was changed. Try again in a moment."
 
 
 class Store:
     """One database. `reading()` and `writing()` give short sessions; anything that will write begins with `writing`."""
 
     def __init__(self, url: str, *, wait: float = WAIT) -> None:
-        self.url = make_url(url)
+        self.url = address_of(url)
         self.sqlite = self.url.get_backend_name() == "sqlite"
         self.readonly = self.url.query.get("mode") == "ro"
         self.write = _engine(self.url, "BEGIN IMMEDIATE", wait=wait, readonly=self.readonly)
@@ -39,7 +42,9 @@ class Store:
 
     @classmethod
     def open(cls, place: Path | str, *, wait: float = WAIT) -> Store:
-        """Open a database file or URL; a fresh one is made, an older one upgraded after a backup, a newer one refused.
+        """Open a database file, or a URL as core/store/postgres.py knows them.
+
+        A fresh one is made, an older one upgraded after a backup, a newer one refused.
 
         Raises StoreError E-DB-NEWER, E-DB-OLDER (older and not writable), E-DB-BROKEN, E-DB-BUSY, E-DISK-FULL.
         """
@@ -98,6 +103,8 @@ class Store:
                 )
             if version is not None:
                 self._back_up(version)
+            elif not self.sqlite:
+                make_schema(self.write, self.url)
             self._upgrade()
 
     def close(self) -> None:
@@ -141,20 +148,37 @@ class Store:
             raise self._in_words(error) from error
 
     def _in_words(self, error: Exception) -> StoreError:
+        if not self.sqlite:
+            return self._server_in_words(error)
         message = str(error.orig if isinstance(error, DBAPIError) else error).lower()
         if "disk is full" in message or "no space left" in message:
-            return StoreError(
-                "E-DISK-FULL",
-                "the disk is full; nothing of this step was kept. Free some space, then repeat it.",
-            )
+            return StoreError("E-DISK-FULL", FULL)
         if "readonly" in message or "read-only" in message or "permission denied" in message:
             return self._readonly()
         if isinstance(error, PoolTimeoutError) or "locked" in message or "busy" in message:
+            return StoreError("E-DB-BUSY", IN_USE)
+        return StoreError("E-DB-BROKEN", self._broken())
+
+    def _server_in_words(self, error: Exception) -> StoreError:
+        meaning, name = fault(error), self.url.render_as_string(hide_password=True)
+        if meaning == "readonly":
+            return self._readonly()
+        if meaning == "full":
+            return StoreError("E-DISK-FULL", FULL)
+        if meaning == "busy" or isinstance(error, PoolTimeoutError):
+            return StoreError("E-DB-BUSY", IN_USE)
+        if meaning == "away":
             return StoreError(
                 "E-DB-BUSY",
-                "the database is in use by another process and stayed so; nothing was changed. Try again in a moment.",
+                f"{name}: the database server cannot be reached or is starting again; nothing was changed. Try again "
+                "in a moment; if it stays so, look whether the server runs and whether FUSESCOPE_DATABASE is right.",
             )
-        return StoreError("E-DB-BROKEN", self._broken())
+        said = str(error.orig if isinstance(error, DBAPIError) else error).strip().splitlines()
+        return StoreError(
+            "E-DB-BROKEN",
+            f"{name}: the database answered what Fusescope cannot use ({said[0][:160] if said else 'nothing'}). "
+            "Restore it from the server's backup, or choose another schema.",
+        )
 
     def _readonly(self) -> StoreError:
         return StoreError(
@@ -176,7 +200,7 @@ class Store:
 
 def _engine(url: URL, begin: str, *, wait: float, readonly: bool) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
+        return server_engine(url, wait=wait, readonly=readonly)
     engine = create_engine(url, pool_timeout=wait, connect_args={"timeout": wait})
 
     @event.listens_for(engine, "connect")

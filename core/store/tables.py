@@ -37,7 +37,7 @@ class Words(TypeDecorator[str]):
 
 
 class Moment(TypeDecorator[datetime]):
-    """A time in UTC; SQLite forgets the zone, so it is put back on reading."""
+    """A time in UTC; SQLite forgets the zone, so it is put back on reading (connections to a server speak UTC)."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
