@@ -18,11 +18,6 @@ def home_folder() -> Path:
     return Path(os.environ.get("FUSESCOPE_HOME") or PROJECT / ".fusescope")
 
 
-def database_url() -> str | None:
-    """Where the tables are, by FUSESCOPE_DATABASE (a PostgreSQL URL); None: SQLite in the workspace."""
-    return os.environ.get("FUSESCOPE_DATABASE") or None
-
-
 def wanted_device() -> str:
     """ "auto", or the device named by FUSESCOPE_DEVICE (cpu, cuda, mps)."""
     return os.environ.get("FUSESCOPE_DEVICE", "auto")

@@ -80,6 +80,20 @@ def unsealed(data: bytes) -> bytes | None:
     return body if len(data) >= 32 and hashlib.sha256(body).digest() == seal else None
 
 
+def secret_key(path: Path) -> bytes:
+    """32 random bytes that stay the same, made on first use for their owner's eyes only. Raises StoreError."""
+    if not path.is_file():
+        write_atomic(path, sealed(secrets.token_bytes(32)), mode=0o600)
+    data = path.read_bytes()
+    key = data if len(data) == 32 else unsealed(data)  # the first versions kept it bare
+    if key is None:
+        raise StoreError(
+            "E-DB-BROKEN",
+            f"{path.name}: this file was changed, and without it nobody's id is known any more. Put its backup back.",
+        )
+    return key
+
+
 def read_verified(path: Path, digest: str) -> bytes:
     """The bytes of `path` if their sha256 is `digest`; raises ModelError E-MODEL-SUM or E-MODEL-EMPTY otherwise."""
     try:

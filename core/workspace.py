@@ -16,7 +16,6 @@ import hashlib
 import hmac
 import json
 import re
-import secrets
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,10 +24,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.config import SAMPLE, database_url, home_folder
+from core.config import SAMPLE, home_folder
 from core.domain import Catalogue, Part, Query
 from core.errors import AddressError, InputError, ModelError, StoreError, UnknownNameError
-from core.files import digest_bytes, digest_file, sealed, unsealed, write_atomic
+from core.files import digest_bytes, digest_file, secret_key, write_atomic
 from core.store.values import CatalogueInfo, RunInfo, SavedPart, SavedQuery
 
 if TYPE_CHECKING:
@@ -47,17 +46,14 @@ class Workspace:
 
     home: Path
     sample: Path = SAMPLE
-    database: str | None = field(default_factory=database_url)
+    database: str | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _catalogues: dict[tuple[str, str], Catalogue] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(cls, home: Path | None = None, *, database: str | None = None) -> Workspace:
-        """The workspace in `home`, else in FUSESCOPE_HOME, else in .fusescope beside the app. Writes nothing yet.
-
-        database: URL of the tables, else FUSESCOPE_DATABASE, else SQLite in `home`.
-        """
-        return cls(home=(home or home_folder()).expanduser().absolute(), database=database or database_url())
+        """The workspace in `home`, else in FUSESCOPE_HOME, else in .fusescope beside the app. Writes nothing yet."""
+        return cls(home=(home or home_folder()).expanduser().absolute(), database=database)
 
     # ---- catalogues
 
@@ -273,10 +269,9 @@ class Workspace:
     def store(self) -> Store:
         """The database, made or upgraded on first use. Raises StoreError."""
         from core.store.engines import Store
-        from core.store.postgres import for_home
 
         with self._lock:
-            return Store.open(for_home(self.database, self.home) if self.database else self.home / "fusescope.sqlite")
+            return Store.open(self.database or self.home / "fusescope.sqlite")
 
     @property
     def has_database(self) -> bool:
@@ -284,17 +279,8 @@ class Workspace:
 
     @cached_property
     def _key(self) -> bytes:
-        path = self.home / "key"
         with self._lock:
-            if not path.is_file():
-                write_atomic(path, sealed(secrets.token_bytes(32)), mode=0o600)
-            data = path.read_bytes()
-        key = data if len(data) == 32 else unsealed(data)  # the first versions kept it bare
-        if key is None:
-            raise StoreError(
-                "E-DB-BROKEN", "key: the file was changed, so nobody's id would be known any more. Put its backup back."
-            )
-        return key
+            return secret_key(self.home / "key")
 
     def _remembered(self, name: str, version: str, read: Callable[[], Catalogue]) -> Catalogue:
         with self._lock:

@@ -26,7 +26,7 @@ from core.evaluate.attributes import Attribute, attributes
 from core.evaluate.cases import ANYTHING, METRICS, USERS, Cases
 from core.evaluate.slices import Condition, Search, Slice, measure_slice, members, search_slices
 from core.evaluate.splits import TRAIN, Split
-from core.files import write_atomic
+from core.files import sealed, unsealed, write_atomic
 
 if TYPE_CHECKING:
     from core.workspace import Workspace
@@ -119,8 +119,9 @@ def make_book(
     tell("finding slices", 0.85)
     book = book_of(cases, catalogue, split)
     path = wanted.file(workspace)
-    write_atomic(path.with_suffix(".json"), json.dumps({m: s.to_json() for m, s in book.searches.items()}).encode())
-    write_atomic(path.with_suffix(".npz"), _packed(book.attributes, len(cases)))
+    searches = json.dumps({m: s.to_json() for m, s in book.searches.items()})
+    write_atomic(path.with_suffix(".json"), sealed(searches.encode()))
+    write_atomic(path.with_suffix(".npz"), sealed(_packed(book.attributes, len(cases))))
     write_atomic(path, cases.to_bytes())  # last: where it is, the others are
     tell("done", 1.0)
     return book
@@ -141,19 +142,25 @@ def book_of(cases: Cases, catalogue: Catalogue, split: Split) -> CaseBook:
 
 
 def load_book(workspace: Workspace, wanted: CaseSet) -> CaseBook | None:
-    """The book that was made before; None where there is none, or the run was trained again since."""
+    """The book that was made before; None where there is none or a damaged one, or the run was trained again since."""
     path = wanted.file(workspace)
     if not all(path.with_suffix(ending).is_file() for ending in (".parquet", ".npz", ".json")):
         return None
-    cases = Cases.from_bytes(path.read_bytes())
+    packed, found = (unsealed(path.with_suffix(ending).read_bytes()) for ending in (".npz", ".json"))
+    if packed is None or found is None:
+        return None
+    try:
+        cases = Cases.from_bytes(path.read_bytes())
+    except (OSError, ValueError, KeyError):  # Parquet tells by its checksums
+        return None
     told = json.loads((workspace.run_folder(wanted.run) / "run.json").read_text("utf-8"))
     if cases.about["digest"] != told["digests"]["model.safetensors"]:
         return None
-    searches = json.loads(path.with_suffix(".json").read_text("utf-8"))
+    searches = json.loads(found)
     return CaseBook(
         cases=cases,
         catalogue=workspace.catalogue(cases.about["catalogue"]),
-        attributes=_unpacked(path.with_suffix(".npz").read_bytes(), len(cases)),
+        attributes=_unpacked(packed, len(cases)),
         searches={metric: Search.from_json(text) for metric, text in searches.items()},
     )
 

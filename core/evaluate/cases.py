@@ -124,14 +124,15 @@ class Cases:
         about = json.dumps({"format": FORMAT, "modalities": self.modalities, **self.about})
         table = pa.table({name: pa.array(values) for name, values in columns.items()})
         sink = io.BytesIO()
-        pq.write_table(table.replace_schema_metadata({"fusescope": about}), sink, compression="zstd")
+        table = table.replace_schema_metadata({"fusescope": about})
+        pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
         return sink.getvalue()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Cases:
         import pyarrow.parquet as pq
 
-        table = pq.read_table(io.BytesIO(data))
+        table = pq.read_table(io.BytesIO(data), page_checksum_verification=True)
         about = json.loads(table.schema.metadata[b"fusescope"])
         about.pop("format")
         modalities = tuple(about.pop("modalities"))

@@ -87,6 +87,7 @@ def save_map(workspace: Workspace, drawn: StoredMap) -> Path:
         "seed": drawn.seed, "method": drawn.method, "whole": drawn.whole, "numbers": drawn.numbers,
         "report": drawn.report,
     }  # fmt: skip
+    told["digest"] = digest_of(told)
     path = write_atomic(folder / f"{stem(drawn.version)}.json", json.dumps(told, separators=(",", ":")).encode())
     for old in folder.glob(f"{stem(drawn.version)}-*.safetensors"):
         if digest[:12] not in old.name:
@@ -103,7 +104,7 @@ def load_map(workspace: Workspace, run: str, catalogue: str | None = None) -> St
         path = map_file(workspace, run, catalogue)
         if path is None:
             return None
-        told = json.loads(path.read_text("utf-8"))
+        told = _told(path)
         if told["format"] != FORMAT:
             return None
         try:
@@ -121,6 +122,23 @@ def map_file(workspace: Workspace, run: str, catalogue: str | None = None) -> Pa
     name = f"{stem(workspace.catalogue(catalogue or workspace.run(run).catalogue).version)}.json"
     places = (map_folder(workspace, model) / name, folder / name)
     return next((path for path in places if path.is_file()), None)
+
+
+def digest_of(told: Mapping[str, Any]) -> str:
+    """Of everything but the digest itself, as JSON reads it back."""
+    rest = {name: value for name, value in told.items() if name != "digest"}
+    return digest_bytes(json.dumps(json.loads(json.dumps(rest)), sort_keys=True).encode())
+
+
+def _told(path: Path) -> dict[str, Any]:
+    """The JSON of a map. Raises ModelError where it was changed; one from before there were digests is believed."""
+    try:
+        told = json.loads(path.read_bytes())
+        if isinstance(told, dict) and told.get("digest", digest := digest_of(told)) == digest:
+            return told
+    except (ValueError, RecursionError):
+        pass
+    raise ModelError("E-MODEL-SUM", f"{path.name}: the map was changed or damaged and is not shown. Draw it again.")
 
 
 def _read(folder: Path, told: Mapping[str, Any]) -> StoredMap:
