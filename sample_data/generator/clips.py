@@ -19,7 +19,7 @@ from sample_data.generator.world import SURFACES, Item, World, choose, shuffle, 
 FRAMES, RATE, SIZE = 12, 8, 128  # frames a clip, frames a second, pixels
 WARM_PER_FAMILY = 2
 CUSTOMER_CLIPS = {True: 16, False: 12}  # of cold and of warm items
-QUALITY = 34  # constant-quality level of VP9: 0 best, 63 worst
+QUALITY = 24  # constant-quality level of VP9: 0 best, 63 worst
 ADDS = (
     "all sides of the shape in one turn: handles, spouts, legs, arms and backs that two photos may hide; "
     "colour, pattern and material are the same as in the photos"

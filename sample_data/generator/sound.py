@@ -48,7 +48,7 @@ SUBSTANCES = {
 SHELL = (1.0, 2.32, 4.25, 6.63, 9.38)
 BEAM = (1.0, 2.756, 5.404, 8.933)
 SETTLING = ((0.0, 1.0), (0.12, 0.7), (0.21, 0.5), (0.28, 0.35), (0.33, 0.25))
-TICKS = tuple((0.2 * k, (1.0, 0.75)[k % 2]) for k in range(6))
+TICKS = tuple((0.2 * k, (1.0, 0.75)[k % 2]) for k in range(3))
 PLATE = (1.0, 1.58, 2.24, 2.92, 3.46, 4.12, 5.4, 6.9, 8.1)
 
 
@@ -80,7 +80,11 @@ BUILDS = {
     "bell": Build(base=880, ratios=(0.5, 1.0, 1.2, 1.5, 2.0, 2.66, 3.01, 4.17)),
     "cushion": Build(base=210, ratios=(1.0, 1.62, 2.4), strikes=((0.0, 1.0), (0.22, 0.8))),
 }
-RING = {"dry": (0.3, 0.0, 0.1), "short": (1.0, 0.3, 0.5), "long": (2.2, 0.6, 3.2)}  # decay; the tail: strength, seconds
+RING = {
+    "dry": (0.3, 0.0, 0.1),
+    "short": (1.0, 0.35, 0.8),
+    "long": (2.2, 0.6, 3.2),
+}  # decay; the tail: strength, seconds
 BODY = {"hollow": (0.87, 1.15, 0.9), "even": (1.0, 1.0, 0.3), "solid": (1.15, 0.85, 0.0)}  # pitch, decay, air inside
 AIR, AIR_SECONDS = 128.0, 0.28  # hertz of the air in a hollow body of middle size
 OCTAVES_OF_SIZE = 0.75
@@ -160,7 +164,7 @@ def _play(sound: Sound, wave: NDArray[np.float64]) -> None:
         for partial in (1, 2, 3, 4):
             note = _mode(2.2 * lowest(sound) * step * partial, 0.5 * RING[sound.ring][0] + 0.1)
             strength = 0.8 * 10 ** ((bright - 4) * np.log2(partial) / 20)
-            _add(wave, strength * note * attack[: len(note)], 0.2 + 0.27 * place)
+            _add(wave, strength * note * attack[: len(note)], 0.12 + 0.14 * place)
 
 
 def _voice(sound: Sound, rng: np.random.Generator) -> NDArray[np.float64]:
