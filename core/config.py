@@ -18,6 +18,11 @@ def home_folder() -> Path:
     return Path(os.environ.get("FUSESCOPE_HOME") or PROJECT / ".fusescope")
 
 
+def network_allowed() -> bool:
+    """Whether FUSESCOPE_NETWORK=1 says that other machines may reach the app."""
+    return os.environ.get("FUSESCOPE_NETWORK") == "1"
+
+
 def wanted_device() -> str:
     """ "auto", or the device named by FUSESCOPE_DEVICE (cpu, cuda, mps)."""
     return os.environ.get("FUSESCOPE_DEVICE", "auto")
