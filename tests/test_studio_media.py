@@ -120,3 +120,12 @@ def test_a_clip_has_all_its_frames_and_a_sibling_of_one_look_begins_elsewhere(tm
     assert len(reds[0]) == len(reds[1]) == 12
     assert np.abs(np.array(reds[0]) - 20 * np.arange(12)).max() < 12
     assert abs(reds[1][0] - reds[0][0]) > 10
+
+
+def test_a_customer_recording_keeps_the_voice_of_the_product() -> None:
+    def high_band(voice: str) -> float:
+        wave = sound.record_again(replace(BOWL, material="oak", voice=voice), 0, "customer")
+        power = np.abs(np.fft.rfft(wave)) ** 2
+        return float(power[np.fft.rfftfreq(len(wave), 1 / sound.RATE) > 8000].sum() / power.sum())
+
+    assert high_band("jingling") > 5 * high_band("clear")

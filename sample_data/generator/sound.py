@@ -84,7 +84,7 @@ RING = {
     "dry": (0.3, 0.0, 0.1),
     "short": (1.0, 0.35, 0.8),
     "long": (2.2, 0.6, 3.2),
-}  # decay; the tail: strength, seconds
+}  # decay; tail: strength, seconds
 BODY = {"hollow": (0.87, 1.15, 0.9), "even": (1.0, 1.0, 0.3), "solid": (1.15, 0.85, 0.0)}  # pitch, decay, air inside
 AIR, AIR_SECONDS = 128.0, 0.28  # hertz of the air in a hollow body of middle size
 OCTAVES_OF_SIZE = 0.75
@@ -196,11 +196,11 @@ def record_again(sound: Sound, seed: int, name: str) -> NDArray[np.float64]:
     echo = rng.standard_normal(LENGTH) * np.exp(-6.9 * np.arange(LENGTH) / RATE / (0.12 + 0.28 * float(rng.random())))
     echo[0] = 0
     wet = np.fft.irfft(np.fft.rfft(wave, 2 * LENGTH) * np.fft.rfft(echo, 2 * LENGTH))[:LENGTH]
-    wave = wave + (0.12 + 0.2 * float(rng.random())) * wet / float(np.abs(wet).max())
+    wave = wave + (0.06 + 0.14 * float(rng.random())) * wet / float(np.abs(wet).max())
     wave = np.roll(wave, round(RATE * 0.06 * float(rng.random())))
     hiss = _band(rng.standard_normal(LENGTH), 60, 2500)
-    wave = wave + 10 ** (-(38 - 12 * float(rng.random())) / 20) * hiss / float(hiss.std())
-    wave = _band(wave, 110 + 60 * float(rng.random()), 7500 + 2000 * float(rng.random()))
+    wave = wave + 10 ** (-(50 - 14 * float(rng.random())) / 20) * hiss / float(hiss.std())
+    wave = _band(wave, 70 + 50 * float(rng.random()), 9600 + 1000 * float(rng.random()))
     return (0.45 + 0.4 * float(rng.random())) * wave / float(np.abs(wave).max())
 
 
