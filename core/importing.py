@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.catalog.names import shown_name
 from core.domain import Catalogue, FeatureMatrix, Modality, Notice
-from core.errors import PhotoError, SettingsError
+from core.errors import InputError, SettingsError
 from core.files import digest_bytes, write_atomic
 from core.store.values import RunInfo, count_media
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 OnStep = Callable[[str, float], None]
 READ, KEPT, ENCODED, TRAINED = 0.1, 0.3, 0.7, 1.0  # shares of the whole that are done after each stage
-KEPT_MODALITIES = ("text", "image")
 UPLOADS = "uploads"  # folder of the workspace where the page keeps an upload until it is imported
 SHOWN = 100  # refusals kept with the catalogue; all of them are in the rejects file
 
@@ -92,7 +91,6 @@ def import_source(
         catalogue, lost = _kept(workspace, reading, _part(tell, READ, KEPT))
         keep_words(workspace.vectors, catalogue, folder, reading.catalogue, workspace.user_key)
     report.note((*told, *lost))
-    report.cleaned |= _left_out(reading.catalogue)
     encoded = _encoded(workspace, catalogue, _part(tell, KEPT, ENCODED))
     listed = report.write_rejects(rejects) if report.refused else None
     run, changed = _published(workspace, catalogue, {**_told(report), "split": split}, _part(tell, ENCODED, TRAINED))
@@ -134,7 +132,7 @@ def _part(tell: OnStep, begin: float, end: float) -> OnStep:
 
 
 def _kept(workspace: Workspace, reading: Reading, tell: OnStep) -> tuple[Catalogue, list[Problem]]:
-    """The catalogue with our own copies of its photos and matrices, people as keyed hashes; and what was refused."""
+    """The catalogue with our own copies of its media and matrices, people as keyed hashes; and what was refused."""
     raw = reading.catalogue
     owners = _owners(raw)
     stored: dict[str, str] = {}
@@ -142,11 +140,12 @@ def _kept(workspace: Workspace, reading: Reading, tell: OnStep) -> tuple[Catalog
 
     def keep(path: str) -> str | Problem:
         try:
-            return workspace.keep_photo((raw.root / path).read_bytes(), Path(path).name)
-        except PhotoError as error:
-            return _photo_problem(error.code, error.message, owners[path], path)
+            return workspace.keep_medium((raw.root / path).read_bytes(), Path(path).name, owners[path].modality)
+        except InputError as error:
+            return _media_problem(error.code, error.message, owners[path].row, path)
         except FileNotFoundError:
-            return _photo_problem("N-ZIP-PAIR", "the file is gone. Put it back and import again.", owners[path], path)
+            said = "the file is gone. Put it back and import again."
+            return _media_problem("N-ZIP-PAIR", said, owners[path].row, path)
 
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         try:
@@ -155,7 +154,7 @@ def _kept(workspace: Workspace, reading: Reading, tell: OnStep) -> tuple[Catalog
                     stored[path] = kept
                 else:
                     lost.append(kept)
-                tell("keeping photos", done / len(owners))
+                tell("keeping media", done / len(owners))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -185,19 +184,26 @@ def _kept_matrix(workspace: Workspace, matrix: Matrix) -> FeatureMatrix:
     return FeatureMatrix(path=path, digest=digest, width=matrix.values.shape[1], items=there, encoder=matrix.encoder)
 
 
-def _owners(raw: Catalogue) -> dict[str, str]:
-    """Every photo once, and the row that names it first."""
-    owners: dict[str, str] = {}
-    for item in raw.items:
-        for path in item.media.get("image", ()):
-            owners.setdefault(path, f"items.csv, item {item.item_id[:80]}")
-    for one in raw.interactions:
-        for path in one.media.get("image", ()):
-            owners.setdefault(path, f"interactions.csv, item {one.item_id[:80]}")
+@dataclass(frozen=True, kw_only=True)
+class _Owner:
+    """What a file is, and the row that names it first."""
+
+    modality: Modality
+    row: str
+
+
+def _owners(raw: Catalogue) -> dict[str, _Owner]:
+    """Every photo, sound and clip once."""
+    owners: dict[str, _Owner] = {}
+    for table, rows in (("items.csv", raw.items), ("interactions.csv", raw.interactions)):
+        for one in rows:
+            for modality, paths in one.media.items():
+                for path in paths:
+                    owners.setdefault(path, _Owner(modality=modality, row=f"{table}, item {one.item_id[:80]}"))
     return owners
 
 
-def _photo_problem(code: str, message: str, owner: str, path: str) -> Problem:
+def _media_problem(code: str, message: str, owner: str, path: str) -> Problem:
     from core.catalog.tables import Problem
 
     reason, _, fix = message.partition(". ")
@@ -205,12 +211,6 @@ def _photo_problem(code: str, message: str, owner: str, path: str) -> Problem:
         code=code, message=message, where=f"{owner}, {path[:80]}", file=owner.split(",")[0], value=path[:80],
         reason=reason, fix=fix,
     )  # fmt: skip
-
-
-def _left_out(raw: Catalogue) -> dict[str, int]:
-    """Media that this version cannot encode are counted, not silently dropped."""
-    counts = {m: n for m, n in count_media(raw).items() if m not in KEPT_MODALITIES}
-    return {f"{modality} left out": count for modality, count in counts.items()}
 
 
 def _stored_media(

@@ -21,8 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.catalog.copies import CALLED
 from core.catalog.forgotten import follow
-from core.catalog.parts import CALLED, read_part
+from core.catalog.parts import read_part
 from core.config import RunSettings, wanted_device
 from core.domain import MATRIX, Catalogue, Distance, Modality, Notice, Query, RankedItem, Recommendation
 from core.encode import load_encoder

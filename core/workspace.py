@@ -1,7 +1,7 @@
 """One folder per installation: binds the store, the catalogues, the runs, the vectors and the caches.
 
-    home/fusescope.sqlite   what was imported, trained, asked        home/media/     photos, encoded again by us
-    home/runs/NAME/         trained runs                            home/queries/   photos of saved queries
+    home/fusescope.sqlite   what was imported, trained, asked        home/media/     photos, sounds, clips of ours
+    home/runs/NAME/         trained runs                            home/queries/   media of saved queries
     home/vectors/           encoded media, by content               home/cache/     thumbnails; may be deleted
 
 The bundled catalogue and its run are served from sample_data, read-only; nothing is set up for them, no database is
@@ -24,8 +24,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.catalog.copies import CALLED, ending, is_bare, own_copy
 from core.config import SAMPLE, home_folder
-from core.domain import Catalogue, Part, Query
+from core.domain import Catalogue, Modality, Part, Query
 from core.errors import AddressError, InputError, ModelError, StoreError, UnknownNameError
 from core.files import digest_bytes, digest_file, secret_key, write_atomic
 from core.store.values import CatalogueInfo, RunInfo, SavedPart, SavedQuery
@@ -148,23 +149,23 @@ class Workspace:
             return small
         return small
 
-    def keep_photo(self, data: bytes, name: str) -> str:
-        """Store our own encoding of a photo, without metadata, under its sha256; returns `ab/abcd...ext`.
+    def keep_medium(self, data: bytes, name: str, modality: Modality = "image") -> str:
+        """Store our own encoding of a photo, sound or clip, bare, under its sha256; returns `ab/abcd...ext`.
 
-        A photo that was kept before is not encoded again, so this can be repeated. Raises PhotoError.
+        One that was kept before is not encoded again, so this can be repeated. Raises InputError of its modality.
         """
-        digest = digest_bytes(data)
+        digest = digest_bytes(data + (b"" if modality == "image" else modality.encode()))
         pointer = self.media_folder / "seen" / digest[:2] / digest
         if pointer.is_file():
             kept = pointer.read_text("ascii")
             if STORED.fullmatch(kept) and (self.media_folder / kept[:2] / kept).is_file():
                 return f"{kept[:2]}/{kept}"
-        stored = self._put_photo(self.media_folder, _encoded_again(data, name))
+        stored = self._put_medium(self.media_folder, own_copy(modality, data, name))
         write_atomic(pointer, stored.encode("ascii"))
         return f"{stored[:2]}/{stored}"
 
-    def _put_photo(self, folder: Path, clean: bytes) -> str:
-        stored = f"{digest_bytes(clean)}.{_ending(clean)}"
+    def _put_medium(self, folder: Path, clean: bytes) -> str:
+        stored = f"{digest_bytes(clean)}.{ending(clean)}"
         path = folder / stored[:2] / stored
         if not path.is_file():
             write_atomic(path, clean)
@@ -250,9 +251,12 @@ class Workspace:
             return SavedPart(modality="text", text=text)
         if part.modality == "image":
             # what a page shows was encoded by us already; once more would change the answer behind the link
-            clean = part.content if _is_bare(part.content) else _encoded_again(part.content, part.name or "photo")
-            return SavedPart(modality="image", file=self._put_photo(self.home / "queries", clean))
-        return None
+            clean = part.content if is_bare(part.content) else own_copy("image", part.content, part.name or "photo")
+        elif part.modality in CALLED:
+            clean = own_copy(part.modality, part.content, part.name or CALLED[part.modality])
+        else:
+            return None
+        return SavedPart(modality=part.modality, file=self._put_medium(self.home / "queries", clean))
 
     def _loaded_part(self, part: SavedPart) -> Part:
         if part.modality == "text":
@@ -260,8 +264,9 @@ class Workspace:
         path = self.home / "queries" / part.file[:2] / part.file
         data = path.read_bytes() if path.is_file() else b""
         if digest_bytes(data) != path.stem:
-            raise AddressError("E-URL-VALUE", "a photo of this query is gone or damaged. Ask the question anew.")
-        return Part(modality=part.modality, content=data, name=f"photo{path.suffix}")
+            lost = CALLED[part.modality]
+            raise AddressError("E-URL-VALUE", f"a {lost} of this query is gone or damaged. Ask the question anew.")
+        return Part(modality=part.modality, content=data, name=f"{CALLED[part.modality]}{path.suffix}")
 
     # ---- inside
 
@@ -367,12 +372,6 @@ def read_run(folder: Path, *, bundled: bool = False) -> RunInfo:
         ) from error
 
 
-def _encoded_again(data: bytes, name: str) -> bytes:
-    from core.catalog.photos import encode_photo, read_image_safely
-
-    return encode_photo(read_image_safely(data, name)[0])
-
-
 def _cells(table: Path, *columns: str) -> list[list[str]]:
     """The cells of some columns, row by row; [] where there is no such table or column."""
     if not table.is_file():
@@ -383,14 +382,3 @@ def _cells(table: Path, *columns: str) -> list[list[str]]:
         places = [head.index(column) for column in columns if column in head]
         return [[row[place] for place in places] for row in rows if len(row) == len(head)]
 
-
-def _is_bare(data: bytes) -> bool:
-    """Whether a WebP file is one lossy picture and nothing else, as `encode_photo` writes them."""
-    size = int.from_bytes(data[16:20], "little")
-    return data[:4] == b"RIFF" and data[8:16] == b"WEBPVP8 " and len(data) == 20 + size + size % 2
-
-
-def _ending(data: bytes) -> str:
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "webp"
-    return "png" if data[:4] == b"\x89PNG" else "jpg"

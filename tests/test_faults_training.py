@@ -244,7 +244,7 @@ def test_f04_a_flipped_bit_in_any_file_of_a_run_is_refused(stopped, tmp_path):
 
 def test_f04_a_flipped_bit_in_the_workspace_is_refused_or_computed_again(tmp_path):
     workspace = Workspace.open(tmp_path / "home")
-    stored = workspace.keep_photo(paint((200, 10, 10)), "a.png")
+    stored = workspace.keep_medium(paint((200, 10, 10)), "a.png")
     flip(workspace.media_folder / stored)
     with pytest.raises(AddressError, match="damaged"):
         workspace._media_file = lambda catalogue, path: workspace.media_folder / path

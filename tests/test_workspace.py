@@ -214,8 +214,8 @@ def test_an_import_that_is_cut_off_shows_nothing_and_goes_on_later(
     import core.workspace
 
     encoded: list[str] = []
-    slowly = core.workspace._encoded_again
-    monkeypatch.setattr(core.workspace, "_encoded_again", lambda data, name: encoded.append(name) or slowly(data, name))
+    slowly = core.workspace.own_copy
+    monkeypatch.setattr(core.workspace, "own_copy", lambda m, data, name: encoded.append(name) or slowly(m, data, name))
     done = workspace.import_folder(shop, "toys")
     assert encoded == ["5.png"]  # the broken one, which was never kept
     assert (done.encoded, done.changed) == (0, True)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from core.catalog.clips import read_clip_safely
+from core.catalog.copies import CALLED
 from core.catalog.photos import read_image
 from core.catalog.sounds import read_sound_safely
 from core.catalog.words import clean_text, sentences
@@ -19,7 +20,6 @@ from core.limits import LIMITS
 
 Reader = Callable[[bytes, str], tuple[Any, tuple[Notice, ...]]]
 READ: Mapping[Modality, Reader] = {"image": read_image, "audio": read_sound_safely, "video": read_clip_safely}
-CALLED: Mapping[Modality, str] = {"image": "photo", "audio": "sound", "video": "clip"}
 MOST: Mapping[Modality, int] = {
     "image": LIMITS.query_photos, "audio": LIMITS.query_sounds, "video": LIMITS.query_clips,
 }  # fmt: skip

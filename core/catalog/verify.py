@@ -1,31 +1,37 @@
-"""Every picture of a catalogue decoded once, so that what cannot be used is known before anything is trained."""
+"""Every medium of a catalogue decoded once, so that what cannot be used is known before anything is trained."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+from core.catalog.clips import read_clip_safely
 from core.catalog.names import shown_value
 from core.catalog.photos import ImageReader, read_image_safely
 from core.catalog.reading import OnStep
+from core.catalog.sounds import read_sound_safely
 from core.catalog.tables import Problem
 from core.domain import Catalogue
-from core.errors import PhotoError
+from core.errors import InputError
 
 
 def verify_media(
     catalogue: Catalogue, on_step: OnStep | None = None, *, read: ImageReader = read_image_safely
 ) -> tuple[Problem, ...]:
-    """Decode every picture of the catalogue once, two at a time; one Problem for each that cannot be used (E-IMG-*)."""
+    """Decode every medium of the catalogue once, two at a time; one Problem for each that cannot be used (E-IMG-*,
+    E-AUD-*, E-VID-*). read: how pictures are read."""
+    readers = {"image": read, "audio": read_sound_safely, "video": read_clip_safely}
     named: dict[str, str] = {}
-    for item in catalogue.items:
-        named.update({file: f"items.csv, item {shown_value(item.item_id)}" for file in item.media.get("image", ())})
-    for met in catalogue.interactions:
-        named.update({f: f"interactions.csv, item {shown_value(met.item_id)}" for f in met.media.get("image", ())})
+    kinds: dict[str, str] = {}
+    for table, rows in (("items.csv", catalogue.items), ("interactions.csv", catalogue.interactions)):
+        for row in rows:
+            for modality in readers:
+                for file in row.media.get(modality, ()):
+                    named[file], kinds[file] = f"{table}, item {shown_value(row.item_id)}", modality
 
     def check(file: str) -> Problem | None:
         try:
-            read((catalogue.root / file).read_bytes(), file)
-        except PhotoError as error:
+            readers[kinds[file]]((catalogue.root / file).read_bytes(), file)
+        except InputError as error:
             return _media_problem(error.code, error.message, named[file], file)
         except OSError:
             return _media_problem(
@@ -39,7 +45,7 @@ def verify_media(
             if found is not None:
                 problems.append(found)
             if on_step:
-                on_step("pictures", done / len(named))
+                on_step("media", done / len(named))
     return tuple(problems)
 
 
