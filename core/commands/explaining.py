@@ -33,6 +33,10 @@ def register(commands: Any) -> None:
     one.add_argument("--draws", type=count, default=20, metavar="N", help="random orders a case (default 20)")
     one.add_argument("--level", choices=("media", "states"), default="media", help="encode anew, or mask token states")
     one.add_argument("--seed", type=int, default=0)
+    one.add_argument(
+        "--retrain", type=int, default=0, metavar="SEEDS",
+        help="train again without each modality, with so many seeds (default 0: not at all; takes long)",
+    )  # fmt: skip
 
 
 def explain(options: argparse.Namespace) -> Reply:
@@ -80,14 +84,16 @@ def audit(options: argparse.Namespace) -> Reply:
     try:
         answer = audit_run(
             workspace_of(options), options.run_name, catalogue=options.catalogue, cases=options.cases,
-            draws=options.draws, level=options.level, seed=options.seed, on_step=bar.show,
+            draws=options.draws, level=options.level, seed=options.seed, retrain=options.retrain, on_step=bar.show,
         )  # fmt: skip
     finally:
         bar.close()
     lines = [f"{options.run_name}: {answer['cases']} cases, {answer['level']}, seed {answer['seed']}"]
     for m, one in answer["modalities"].items():
         parts = [f"{name} {value['value']:+.3f} [{value['low']:+.3f}, {value['high']:+.3f}]"
-                 for name, value in one.items() if isinstance(value, dict)]  # fmt: skip
+                 for name, value in one.items() if isinstance(value, dict) and "value" in value]  # fmt: skip
+        parts += [f"retrained without it, {name} lose {value['value']:+.3f} [{value['low']:+.3f}, {value['high']:+.3f}]"
+                  for name, value in one.get("retrained", {}).items() if name != "seeds"]  # fmt: skip
         lines.append(f"{m:<6} in scoring path: {'yes' if one['in_scoring_path'] else 'NO'}; " + ", ".join(parts))
     for name, by_modality in answer["methods"].items():
         for m, one in by_modality.items():

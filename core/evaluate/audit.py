@@ -16,6 +16,7 @@ from torch import Tensor
 from core.domain import Modality
 from core.errors import SettingsError
 from core.evaluate.audits import keep_audit
+from core.evaluate.knockout import retrained
 from core.evaluate.measure import next_item
 from core.evaluate.metrics import target_ranks
 from core.evaluate.protocols import split_by
@@ -53,10 +54,11 @@ class Things:
 
 def audit_run(
     workspace: Workspace, run: str, *, catalogue: str | None = None, cases: int = 100, draws: int = 20,
-    level: str = "media", seed: int = 0, on_step: OnStep | None = None,
+    level: str = "media", seed: int = 0, retrain: int = 0, on_step: OnStep | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Usage of every modality with intervals, and the verdict on every method; both are kept for the pages.
 
+    retrain: how many seeds to train again with, with everything and without each modality (0: none).
     Raises UnknownNameError, ModelError, InputError where there is nothing to audit.
     """
     if level not in LEVELS:
@@ -91,6 +93,10 @@ def audit_run(
         ),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
+    if retrain:
+        seeds = range(retrain)
+        for m, one in retrained(workspace, run, pipeline.model.modalities, seeds, tell).items():
+            audit["modalities"][m]["retrained"] = one
     keep_audit(workspace, run, catalogue, audit)
     return audit
 

@@ -236,11 +236,13 @@ def run_verdicts(audit: Mapping[str, Any], titles: Mapping[str, str]) -> list[st
 
 def usage_rows(audit: Mapping[str, Any]) -> list[dict[str, Any]]:
     named_so = {"perceptual": "perceptual score", "ablation": "ablation", "emap_gain": "EMAP gain"}
+    named_again = {"queries": "retrained without it, questions", "users": "retrained without it, next item"}
     return [
-        {"modality": m, "measure": title, **{key: one[name][key] for key in ("value", "low", "high")}}
+        {"modality": m, "measure": title, **{key: side[name][key] for key in ("value", "low", "high")}}
         for m, one in audit["modalities"].items()
-        for name, title in named_so.items()
-        if one.get(name)
+        for side, names in ((one, named_so), (one.get("retrained", {}), named_again))
+        for name, title in names.items()
+        if side.get(name)
     ]
 
 
