@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.catalog.parts import read_text
-from core.domain import Modality, Part, Query, Recommendation
+from core.domain import Modality, Query, Recommendation
+from core.editing import as_png as as_png
+from core.editing import edited, moments_of
 from core.errors import InputError
 from core.explain.attention import Weights, attention_maps, cross_attention
 from core.explain.attribution import DEFAULT, METHODS, attribute, difference, pair_interactions
@@ -24,7 +25,7 @@ from core.explain.contributions import (
     places,
     sensitivity,
 )
-from core.explain.counterfactual import Unseating, cover, strike, unseat
+from core.explain.counterfactual import Unseating, unseat
 from core.explain.faithfulness import DRAWS, Trial, agreement, depends_on_model, lowers, try_orders
 from core.explain.scorer import in_scoring_path
 from core.explain.surrogate import Surrogate, imitate
@@ -87,10 +88,14 @@ class Met:
 class Microscope:
     """One item of one answer. Cheap to make; each measurement is made once, when it is asked for."""
 
-    def __init__(self, pipeline: Pipeline, query: Query, item_id: str, answer: Recommendation, vectors: Path) -> None:
-        """answer: what `recommend` said to the query, with the scores of all items. vectors: the vector store."""
+    def __init__(
+        self, pipeline: Pipeline, query: Query, item_id: str, answer: Recommendation, vectors: Path,
+        scorer: PipelineScorer | None = None,
+    ) -> None:  # fmt: skip
+        """answer: what `recommend` said to the query, with the scores of all items. vectors: the vector store.
+        scorer: of the same query and item, where the caller has it."""
         self.pipeline, self.query, self.item_id, self.answer, self.vectors = pipeline, query, item_id, answer, vectors
-        self.scorer: PipelineScorer = scorer_for(pipeline, query, item_id, vectors)
+        self.scorer: PipelineScorer = scorer or scorer_for(pipeline, query, item_id, vectors)
         self.item = pipeline.catalogue.items[self.scorer.target]
         self._weights: dict[str, Weights | None] = {}
         self._verdicts: dict[str, dict[Modality, Verdict]] = {}
@@ -173,7 +178,7 @@ class Microscope:
     # ---- words and patches
 
     def weights(self, method: str = DEFAULT) -> Weights | None:
-        """A weight for every word and patch; None where the method does not apply to this model."""
+        """A weight for every word, patch, moment and frame; None where the method does not apply to this model."""
         if method not in self._weights:
             self._weights[method] = attribute(self.scorer, method)
         return self._weights[method]
@@ -248,7 +253,8 @@ class Microscope:
         return unseat(self.scorer)
 
     def without_units(self, gone: Mapping[Modality, Iterable[int]]) -> Query:
-        """The query with these words struck and these patches painted over: to be asked again, for the true answer."""
+        """The query with these words struck, patches painted over, moments silent and frames gone: to be asked again,
+        for the true answer."""
         return edited(self.query, self.scorer, gone)
 
     @cached_property
@@ -256,46 +262,6 @@ class Microscope:
         """A logistic regression on facts of the items that imitates this ranking."""
         scores = np.asarray(self.answer.coalitions[-1], dtype=np.float64)
         return imitate(self.pipeline.catalogue.items, scores, top=max(TOP, len(scores) // 10))
-
-
-def edited(query: Query, scorer: PipelineScorer, gone: Mapping[Modality, Iterable[int]]) -> Query:
-    """Words struck from the text and patches of each photo painted over; what loses every part is left out."""
-    parts: list[Part] = []
-    seen: dict[Modality, int] = {}
-    for part in query.parts:
-        first = seen.get(part.modality, 0)
-        count = len(read_text(part.content, part.name)[0]) if part.modality == "text" else 1  # sentences of one text
-        seen[part.modality] = first + count
-        units, lost = scorer.units.get(part.modality), set(gone.get(part.modality, ()))
-        if units is None or not lost:
-            parts.append(part)
-            continue
-        left = [
-            (number, [units.spans[row] for row in own if row in lost])
-            for number in range(first, first + count)
-            for own in [[row for row, of in enumerate(units.parts) if of == number]]
-            if not lost.issuperset(own)
-        ]
-        if not left:
-            continue
-        media = scorer.read[part.modality]
-        if part.modality == "text":
-            words = " ".join(strike(media[number], struck) for number, struck in left)
-            parts.append(replace(part, content=words.encode()))
-        elif left[0][1]:
-            grid = (1 + max(row for row, _ in units.spans), 1 + max(column for _, column in units.spans))
-            parts.append(replace(part, content=as_png(cover(media[first], left[0][1], grid))))
-        else:
-            parts.append(part)
-    return Query(parts=tuple(parts), user=query.user)
-
-
-def as_png(image: Any) -> bytes:
-    import io
-
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
 
 
 def explain(
@@ -328,6 +294,8 @@ def explain(
         "method": method,
         "words": words_of(scope, weights),
         "patches": patches_of(scope, weights),
+        "moments": over_time(scope, weights, "audio"),
+        "frames": over_time(scope, weights, "video"),
         "faithfulness": told_verdicts(verdicts.get(method, {})),
         "methods": {name: told_verdicts(one) for name, one in verdicts.items()},
         "interventions": {m: vars(one) for m, one in scope.interventions.items()},
@@ -389,6 +357,14 @@ def patches_of(scope: Microscope, weights: Weights | None) -> list[list[list[flo
     if units is None or weights is None:
         return []
     return [grid_of(units, weights["image"], number).tolist() for number in range(1 + max(units.parts, default=-1))]
+
+
+def over_time(scope: Microscope, weights: Weights | None, modality: Modality) -> list[list[dict[str, Any]]]:
+    """Per sound (or clip) its moments (frames) in order, each with its place, its weight, and how much was looked at
+    it where the model has attention."""
+    looked = scope.maps.get("rollout") or scope.maps.get("pooling") or {}
+    own = None if weights is None else weights.get(modality)
+    return moments_of(scope.scorer.units.get(modality), own, looked.get(modality))
 
 
 def grid_of(units: Any, weights: np.ndarray, number: int) -> np.ndarray:

@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.catalog.clips import frames_in, without_frames
+from core.catalog.parts import READ
 from core.catalog.photos import read_image
+from core.catalog.sounds import silence
 from core.domain import Modality
 from core.encode.states import States
 from core.errors import InputError
@@ -120,14 +123,14 @@ def scorer_of(pipeline: Pipeline, features: Features, case: Case) -> PipelineSco
 
 def trust(
     pipeline: Pipeline, features: Features, cases: Sequence[Case], *, draws: int, level: str, seed: int,
-    tell: Callable[[str, float], None] = lambda label, fraction: None,
+    tell: Callable[[str, float], None] = lambda label, fraction: None, methods: Sequence[str] = tuple(METHODS),
 ) -> dict[str, dict[Modality, dict[str, Any]]]:  # fmt: skip
     """method -> modality -> areas against chance with intervals over cases, adjusted p, and the verdict."""
     found: dict[str, dict[Modality, list[Found]]] = {}
     for number, case in enumerate(cases):
         tell(f"case {number + 1} of {len(cases)}", number / len(cases))
         scorer = scorer_of(pipeline, features, case)
-        weights = {name: own for name in METHODS if (own := attribute(scorer, name)) is not None}
+        weights = {name: own for name in methods if (own := attribute(scorer, name)) is not None}
         models = [scorer.randomised(seed + number * MODELS + k) for k in range(MODELS)]
         alike = {name: agreement(own, [attribute(model, name) for model in models]) for name, own in weights.items()}
         trials = trials_of(pipeline, scorer, case, oriented(scorer, weights), draws, level, seed + number)
@@ -194,6 +197,10 @@ def photo_of(pipeline: Pipeline, path: str) -> Any:
     return read_image((pipeline.catalogue.root / path).read_bytes(), path)[0]
 
 
+def medium_of(pipeline: Pipeline, path: str, modality: Modality) -> Any:
+    return READ[modality]((pipeline.catalogue.root / path).read_bytes(), path)[0]
+
+
 def painted(photo: Any, gone: Sequence[tuple[int, int]], spans: Sequence[tuple[int, int]]) -> Any:
     grid = (1 + max(row for row, _ in spans), 1 + max(column for _, column in spans))
     return cover(photo, gone, grid)
@@ -202,6 +209,14 @@ def painted(photo: Any, gone: Sequence[tuple[int, int]], spans: Sequence[tuple[i
 EDITS: dict[Modality, tuple[Callable[[Pipeline, str], Any], Callable[[Any, Any, Any], Any]]] = {
     "text": (lambda pipeline, text: text, lambda text, gone, spans: strike(text, gone)),
     "image": (photo_of, painted),
+    "audio": (
+        lambda pipeline, path: medium_of(pipeline, path, "audio"),
+        lambda sound, gone, spans: silence(sound, [(start / 1000, end / 1000) for start, end in gone]),
+    ),
+    "video": (
+        lambda pipeline, path: medium_of(pipeline, path, "video"),
+        lambda clip, gone, spans: without_frames(clip, frames_in(clip, gone)),
+    ),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +58,7 @@ def measured_truth(
     return {
         "shares": share_agreement(pipeline, features, split, truth),
         "words": words_named(pipeline, features, split, truth, cases, seed, method),
-        "pointing": pointing(pipeline, features, truth, method),
+        "pointing": pointing(pipeline, features, split, truth, method),
     }
 
 
@@ -162,8 +162,9 @@ def rank_interval(planted: NDArray[np.float64], measured: NDArray[np.float64]) -
 
 
 def words_named(
-    pipeline: Pipeline, features: Features, split: Split, truth: Truth, cases: int, seed: int, method: str
-) -> dict[str, Any]:
+    pipeline: Pipeline, features: Features, split: Split, truth: Truth, cases: int, seed: int, method: str,
+    labels: Collection[str] = HELD["test"],
+) -> dict[str, Any]:  # fmt: skip
     """Of the `WORDS` strongest words of a held-out review, asked as a query for its own product: how many name an
     attribute that the writer cares about; the share of such words in the text, and what taking the rarest words gives.
 
@@ -172,7 +173,7 @@ def words_named(
     rows = [
         (row, media) for row, media, label in
         zip(pipeline.catalogue.interactions, features.interactions, split.labels, strict=True)
-        if label in HELD["test"] and media.get("text") and told_in(truth, row)
+        if label in labels and media.get("text") and told_in(truth, row)
     ]  # fmt: skip
     order = np.random.default_rng(seed).permutation(len(rows))[:cases]
     seen = [row for row, label in zip(pipeline.catalogue.interactions, split.labels, strict=True) if label == TRAIN]
@@ -252,11 +253,18 @@ def named(word: str, lexicon: Mapping[str, frozenset[str]]) -> frozenset[str]:
 # ---- patches
 
 
-def pointing(pipeline: Pipeline, features: Features, truth: Truth, method: str) -> dict[str, Any]:
-    """Customer photos asked as a query for their product: is the middle of the strongest patch on the product's mask?
-    Beside it, the share of the mask in the photo (a random point) and the middle of the photo."""
-    own = {path: (row, media) for row, media in zip(pipeline.catalogue.interactions, features.interactions, strict=True)
-           for path in row.media.get("image", ())}  # fmt: skip
+def pointing(
+    pipeline: Pipeline, features: Features, split: Split, truth: Truth, method: str,
+    labels: Collection[str] = HELD["test"],
+) -> dict[str, Any]:  # fmt: skip
+    """Held-out customer photos asked as a query for their product: is the middle of the strongest patch on the mask of
+    the product? Beside it, the share of the mask in the photo (a random point) and the middle of the photo."""
+    own = {
+        path: (row, media)
+        for row, media, label in zip(pipeline.catalogue.interactions, features.interactions, split.labels, strict=True)
+        if label in labels
+        for path in row.media.get("image", ())
+    }
     position = pipeline.catalogue.position()
     hits, area, centre, products = [], [], [], []
     for one in truth.get("customer_photos", ()):
