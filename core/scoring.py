@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from core.catalog.parts import READ
 from core.domain import Aligned, Encoded, Fused, Modality, Query
 from core.encode.states import States, collate
 from core.errors import InputError, UnknownNameError
@@ -266,7 +267,9 @@ SHAPES = ("tokens", "mask", "part", "pooled", "pooled_mask")
 
 def pieces_of(encoder: Any, content: Any, tokens: int) -> list[tuple[str, tuple[int, int], Sequence[int]]]:
     """What a person can point at in one medium: name, place, and its token rows. Words where the encoder knows words,
-    cells of its grid where it has one, else moments one after another."""
+    moments and frames (in milliseconds) where it knows times, cells of its grid where it has one."""
+    if hasattr(encoder, "pieces"):
+        return [(piece.name, piece.span, piece.rows) for piece in encoder.pieces(content, tokens)]
     if hasattr(encoder, "words") and content is not None:
         return [(word.text, (word.start, word.end), word.pieces) for word in encoder.words(content)]
     rows, columns = getattr(encoder, "grid", (1, tokens))
@@ -334,8 +337,16 @@ def item_contents(pipeline: Pipeline, row: int) -> dict[Modality, list[Any]]:
     found: dict[Modality, list[Any]] = {}
     for m in pipeline.model.modalities:
         parts = () if m in pipeline.catalogue.features else tuple(dict.fromkeys(parts_of(item, m)))
-        found[m] = [part if m == "text" else None for part in parts]
+        found[m] = [part if m == "text" else clip_of(pipeline, part) if m == "video" else None for part in parts]
     return found
+
+
+def clip_of(pipeline: Pipeline, path: str) -> Any:
+    """A clip of the catalogue, for the times of its frames; None where it cannot be read."""
+    try:
+        return READ["video"]((pipeline.catalogue.root / path).read_bytes(), path)[0]
+    except (InputError, OSError):
+        return None
 
 
 def scorer_for(pipeline: Pipeline, query: Query, item_id: str, vectors: Path) -> PipelineScorer:

@@ -39,7 +39,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluate": (BINDING - {"store"}) | {"scoring", "explaining", "prepare"},
     "pipeline": BINDING - {"store", "evaluate", "train"},
     "scoring": STAGES | GROUND | {"features", "pipeline"},
-    "explaining": STAGES | GROUND | {"features", "pipeline", "scoring"},
+    "editing": STAGES | GROUND | {"scoring"},
+    "explaining": STAGES | GROUND | {"features", "pipeline", "scoring", "editing"},
     "presets": GROUND,
     "workspace": STAGES | GROUND | {"store", "importing"},
     "importing": BINDING | {"prepare"},
@@ -49,6 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "privacy": BINDING,
     "figures_errors": GROUND | {"figures"},
     "figures_data": GROUND | {"figures"},
+    "figures_media": GROUND | {"figures", "figures_explain"},
     "mapping": BINDING,
     "figures_explain": GROUND | {"figures"},
     "figures_map": GROUND | {"figures"},
@@ -56,11 +58,12 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 ABOVE_EVERYTHING = {"core.__main__", "core.doctor"}  # the command line binds all of core
 PAGE_MAY_IMPORT = GROUND | {
-    "presets", "figures", "figures_explain", "figures_map", "figures_training", "figures_errors", "figures_data",
+    "presets", "figures", "figures_explain", "figures_media", "figures_map", "figures_training", "figures_errors",
+    "figures_data",
 }  # fmt: skip
 SHARED_MAY_IMPORT = PAGE_MAY_IMPORT | {
     "workspace", "pipeline", "jobs", "evaluate", "report", "importing", "doctor", "catalog", "explain", "people",
-    "mapping", "explaining", "prepare",
+    "mapping", "explaining", "editing", "prepare",
 }  # fmt: skip
 VALUES = "core.store.values"  # plain values that travel; rows and sessions do not
 
@@ -68,7 +71,7 @@ SCREEN = {"streamlit"}
 HEAVY = {"streamlit", "umap", "transformers", "timm", "numba", "sentence_transformers", "captum", "tensorboard"}
 MAY_LOAD_TORCH = {
     "encode", "align", "fuse", "rank", "train", "explain", "model", "features", "pipeline", "mapping", "scoring",
-    "explaining", "prepare",
+    "explaining", "editing", "prepare",
 }  # fmt: skip
 MEASURE_NETWORKS = {
     "core.evaluate.measure", "core.evaluate.run", "core.evaluate.judge", "core.evaluate.trust", "core.evaluate.audit",

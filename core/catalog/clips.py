@@ -153,6 +153,12 @@ def without_frames(clip: Clip, gone: Sequence[int]) -> Clip:
     return Clip(frames=clip.frames[left], times=times, seconds=clip.seconds, known=clip.known)
 
 
+def frames_in(clip: Clip, spans: Sequence[tuple[int, int]]) -> list[int]:
+    """Numbers of the frames that begin with one of these stretches of milliseconds; (-1, n) stands for frame n."""
+    begins = {start for start, _ in spans}
+    return [at for at, time in enumerate(clip.times) if round(1000 * time) in begins or (-1, at) in spans]
+
+
 def film_kind(data: bytes) -> str:
     """mov, matroska or gif by the first bytes, "" for anything else."""
     if data[:4] == b"\x1aE\xdf\xa3":
