@@ -1,6 +1,7 @@
 # make demo     the app on the bundled shop (first time: makes .venv, a few minutes)
 # make test     all tests          make lint   ruff and mypy          make bench   ratios against peers
 # make test-postgres  all tests with the tables in a real PostgreSQL
+# make harden   bad inputs, faults, loads and security, one line each (over an hour; ARGS=--short: minutes)
 # make run      the bundled run trained again (about a minute once media are encoded)
 # make studio   the bundled shop again: SEED=7 SIZE=128 OUT=.studio7 for a second world (needs Python 3.11, up to 2 hours)
 
@@ -14,7 +15,7 @@ SIZE ?= 320
 OUT ?= sample_data/studio
 ARGS ?=
 
-.PHONY: demo test test-postgres lint bench run studio
+.PHONY: demo test test-postgres lint bench harden run studio
 
 demo: $(VENV)/.app
 	$(BIN)/python -m streamlit run app.py $(ARGS)
@@ -32,6 +33,9 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)
+
+harden: $(VENV)/.dev
+	$(BIN)/python -m bench.harden $(ARGS)
 
 run: $(VENV)/.app
 	$(BIN)/python -m sample_data.train $(ARGS)

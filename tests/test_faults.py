@@ -34,6 +34,7 @@ from core.store.runs import load_query
 from core.store.values import CaseRef
 from core.workspace import Workspace
 from pages.shared import visit
+from tests.offline import RUN, walk
 from tests.test_pages import ask, recommend_page, said, titles, visit_app, world  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -382,34 +383,9 @@ def test_f18_sigterm_ends_training_within_ten_seconds_with_its_checkpoint(tmp_pa
         child.wait()
 
 
-OFFLINE = """
-import json, socket, sys
-from core.__main__ import main
-class NoNetwork(Exception): pass
-def look(event, arguments):
-    if event in ("socket.connect", "socket.getaddrinfo") and not str(arguments[-1]).startswith("/"):
-        raise NoNetwork(f"{event} {arguments[1:]}")
-sys.addaudithook(look)
-home, out = sys.argv[1:]
-asked = ["--home", home, "--run", "studio-default"]
-assert main(["recommend", *asked, "--text", "a blue mug", "--top", "3", "--json"]) == 0
-assert main(["export", *asked, "--to", "recbole", "--out", out, "--json"]) == 0
-"""
-
-
-def offline(tmp_path) -> subprocess.CompletedProcess:
-    """A question and an export in a network namespace without a route, every attempt to connect an error."""
-    if subprocess.run(["unshare", "-rn", "true"], capture_output=True).returncode:
-        prefix = []  # no namespaces here: the audit hook alone has to do
-    else:
-        prefix = ["unshare", "-rn"]
-    command = [*prefix, sys.executable, "-c", OFFLINE, str(tmp_path / "home"), str(tmp_path / "out")]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
-
-
-def test_f19_everything_works_without_a_network(tmp_path):
-    if not (ROOT / "sample_data" / "runs" / "studio-default" / "run.json").is_file():
+def test_f19_everything_works_without_a_network():
+    if not RUN.is_file():
         pytest.skip("the bundled run is not there")
-    done = offline(tmp_path)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "studio-default" in done.stdout and any((tmp_path / "out").rglob("*"))
+    done = walk()
+    assert done.status == 0, done.errors[-2000:]
+    assert '"studio-default"' in done.output and done.files
