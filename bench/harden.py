@@ -1,8 +1,8 @@
-"""Everything of `SECURITY.md` and of the bad-inputs contract in one go: python -m bench.harden [--short] [--only GROUPS].
+"""All of the bad-inputs contract and of SECURITY.md in one go: python -m bench.harden [--short] [--only GROUPS].
 
-Groups: corpus, codes, faults, loads, security. One line a group with honest counts: a check that was skipped is named and
-does not count as passed. Results go to bench/results/harden.json. --short kills twice in place of 25 times and shortens
-the loads to minutes.
+Groups: corpus, codes, faults, loads, security. One line a group with honest counts: what was skipped is named and does
+not count as passed. Results go to bench/results/harden.json. --short kills twice in place of 25 times and shortens the
+loads to minutes.
 """
 
 from __future__ import annotations

@@ -305,7 +305,8 @@ def main() -> int:
     before = os.getloadavg()[0]
     rows = run(SHORT if given.short else Plan(), [one for one in given.ids.split(",") if one])
     told = {
-        "made": datetime.now(UTC).isoformat(timespec="seconds"), "command": " ".join(("python -m bench.load", *sys.argv[1:])),
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join(("python -m bench.load", *sys.argv[1:])),
        
         "cores": os.cpu_count(), "load before": before, "load after": os.getloadavg()[0],
         "rows": [asdict(row) for row in rows],

@@ -119,8 +119,12 @@ class Pipeline:
             self.must("query")
         for number, part in enumerate(query.parts, 1):
             self.must_read(part.modality)
-            given[part.modality] += 1
             name = part.name or ("your words" if part.modality == "text" else f"{CALLED[part.modality]} {number}")
+            earlier = query.parts[: number - 1]
+            if part.modality == "image" and any(one.content == part.content for one in earlier):
+                notices.append(Notice(code="N-IMG-DUP", message="is there already; it is used once.", where=name))
+                continue
+            given[part.modality] += 1
             try:
                 media, said = read_part(part.modality, part.content, name, given[part.modality])
                 read.setdefault(part.modality, []).extend(media)
