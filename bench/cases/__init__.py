@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 from bench.case import Case, Size
 from bench.cases.encode import PhotoCase, TextCase
+from bench.cases.four import FourCase
 from bench.cases.query import QueryCase
 from bench.cases.start import FirstPageCase, ImportCase
 
 CASES: dict[str, Callable[[Size], Case]] = {
     "query": QueryCase,
+    "Q4": FourCase,
     "E1": TextCase,
     "E5": PhotoCase,
     "S1": FirstPageCase,
