@@ -70,7 +70,7 @@ def workspace(tmp_path_factory):
 def pipeline(workspace):
     from core.pipeline import open_pipeline
 
-    return open_pipeline(workspace, workspace.runs()[-1].name)
+    return open_pipeline(workspace, "band-content")
 
 
 def test_an_import_keeps_all_four_and_its_run_knows_them(workspace, pipeline):

@@ -1,9 +1,11 @@
 """Encoders of sounds and clips: what they say belongs to the right moment, whoever hears it."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from core.catalog.clips import Clip
+from core.catalog.clips import Clip, read_clip, without_frames
 from core.catalog.sounds import Sound, silence
 from core.encode import load_encoder
 from core.encode.audio import MOMENT, RATE, AudioEncoder, log_mel
@@ -126,3 +128,18 @@ def test_a_network_of_transformers_says_something_of_every_moment(build, tmp_pat
     ]
     assert load_encoder("audio", str(tmp_path)).fingerprint == encoder.fingerprint != AudioEncoder().fingerprint
     assert MOMENT == 0.5
+
+
+CLIPS = Path(__file__).resolve().parents[2] / "shared" / "data" / "video_clips"
+
+
+@pytest.mark.skipif(not CLIPS.is_dir(), reason="../shared/data/video_clips is not there")
+def test_half_of_the_frames_of_a_real_clip_find_the_other_half(sees):
+    clips = [
+        read_clip((CLIPS / "videos" / name).read_bytes(), name)[0] for name in ("book.mkv", "milk.mkv", "walk.mkv")
+    ]
+    clips.append(read_clip((CLIPS / "videos" / "people-detection.gif").read_bytes(), "people.gif")[0])
+    halves = [[without_frames(clip, range(start, len(clip.frames), 2)) for clip in clips] for start in (0, 1)]
+    asked, kept = (np.stack([state.pooled for state in sees.encode(half)]) for half in halves)
+    asked, kept = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (asked, kept))
+    assert (asked @ kept.T).argmax(1).tolist() == [0, 1, 2, 3]
