@@ -7,6 +7,7 @@ import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from core.domain import MODALITIES
 from core.errors import SettingsError
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -16,6 +17,11 @@ SAMPLE = PROJECT / "sample_data"
 def home_folder() -> Path:
     """The workspace: FUSESCOPE_HOME, else .fusescope beside the app."""
     return Path(os.environ.get("FUSESCOPE_HOME") or PROJECT / ".fusescope")
+
+
+def database_url() -> str | None:
+    """Where the tables are, by FUSESCOPE_DATABASE (a PostgreSQL URL); None: SQLite in the workspace."""
+    return os.environ.get("FUSESCOPE_DATABASE") or None
 
 
 def network_allowed() -> bool:
@@ -35,6 +41,7 @@ EPOCHS = {"factors": 40, "vbpr": 40, "graph": 25}  # over interactions an epoch 
 class RunSettings:
     """Everything that, with the data, decides a run's weights.
 
+    modalities: those that are learned from, with commas; empty: all that the catalogue has.
     width: of the shared space, D. kept: principal axes of each modality that are kept. soften: see
     `core.align.space.Standardise`. drop_modality: chance that a training query loses one of its modalities.
     own_photo: chance that a training query without a photo borrows one of its product's. weight_align: of the
@@ -58,6 +65,7 @@ class RunSettings:
     fuse: str = "weighted"
     rank: str = "multimodal"
     protocol: str = "cold"
+    modalities: str = ""
     text_encoder: str = "minilm"
     image_encoder: str = "efficientnet_lite0"
     audio_encoder: str = "logmel_cnn"
@@ -111,8 +119,15 @@ class RunSettings:
                 raise SettingsError(
                     f"{name} is {value}; a value from {low} to {high} was expected. Correct the setting"
                 )
+        if unknown := sorted(set(self.chosen) - set(MODALITIES)):
+            raise SettingsError(f"modalities {unknown} are not known; {', '.join(MODALITIES)} are. Correct the setting")
         if self.loss not in ("auto", "bpr", "softmax"):
             raise SettingsError(f'loss is "{self.loss}"; auto, bpr or softmax was expected. Correct the setting')
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The modalities asked for; none: all."""
+        return tuple(name for part in self.modalities.split(",") if (name := part.strip()))
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, sort_keys=True)

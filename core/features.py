@@ -92,7 +92,10 @@ def catalogue_features(
     """
     tell = on_step or (lambda label, fraction: None)
     rows: Sequence[Interaction] = catalogue.interactions if interactions else ()
-    wanted = tuple(modalities or modalities_of(catalogue))
+    there = modalities_of(catalogue)
+    wanted = tuple(modalities or (m for m in there if m in (settings.chosen or there)))
+    if not wanted:
+        raise SettingsError(f"{catalogue.name} has {', '.join(there)}, not {settings.modalities}. Choose one of those")
     parts: dict[Modality, _Part] = {}
     for number, modality in enumerate(wanted):
 
