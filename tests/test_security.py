@@ -50,6 +50,11 @@ def quick(monkeypatch):
     )
 
 
+def uploaded(files):
+    """What the page's uploader does, outside of a page's run."""
+    return services._read_photos.__wrapped__((), files)
+
+
 def files_of(place: Path) -> list[Path]:
     return [path for path in place.rglob("*") if path.is_file()]
 
@@ -204,7 +209,7 @@ def test_s08_no_log_line_holds_what_somebody_wrote(world, caplog):  # noqa: F811
         except InputError:
             continue
     for row in pictures[:12]:
-        services.read_photos([(corpus.name_of(row), corpus.data_of(row["file"]))])
+        uploaded([(corpus.data_of(row["file"]), corpus.name_of(row))])
     ask(recommend_page(), "write to dora@example.org about the fusescope-canary, 0171 2345678")
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("fusescope")]
     assert any("refused code=E-IMG-" in line for line in ours)
