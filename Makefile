@@ -31,8 +31,13 @@ lint: $(VENV)/.dev
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.dev .venv-bench/.peers
 	$(BIN)/python -m bench $(ARGS)
+
+.venv-bench/.peers: requirements-bench.txt
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install -q -r requirements-bench.txt
+	touch $@
 
 harden: $(VENV)/.dev
 	$(BIN)/python -m bench.harden $(ARGS)

@@ -18,12 +18,14 @@ from core.files import write_atomic
 
 RESULTS = Path(__file__).resolve().parent / "results"
 BUSY_LIMIT = 0.05
+SMOKE = Size(smoke=True, threads=1)
 
 
 def main(words: list[str] | None = None) -> int:
     asked = read_arguments(words)
     size = Size(smoke=asked.smoke, threads=1 if asked.clock == "cpu" else asked.threads)
-    chosen = [build(name, size) for name in (asked.ids.split(",") if asked.ids else HEADLINE)]
+    named = asked.ids.split(",") if asked.ids else tuple(CASES) if asked.suite == "all" else HEADLINE
+    chosen = [build(name, size) for name in named]
     noise = refuse_noise(asked)
     before, rows, skipped = machine.probe(), [], {}
     deadline = time.monotonic() + 60 * asked.minutes
@@ -35,9 +37,12 @@ def main(words: list[str] | None = None) -> int:
         share = time.monotonic() + max(0.0, deadline - time.monotonic()) / (len(chosen) - number)
         rows.append(smoke(case) if asked.smoke else measure(case, asked, size, share))
         print(line(rows[-1]), flush=True)
+    after = machine.probe()
+    print(f"P {before.flops / 1e9:.0f} G  B {before.read / 1e9:.1f} G  drift {before.drift(after):.0%}", flush=True)
     report = {
+        "command": " ".join(("python -m bench", *(sys.argv[1:] if words is None else words))),
         "machine": machine.describe(size.threads) | {"clock": asked.clock, "busy": noise},
-        "probe": {"before": machine.as_json(before), "after": machine.as_json(machine.probe())},
+        "probe": {"before": machine.as_json(before), "after": machine.as_json(after)},
         "rows": [asdict(row) for row in rows],
         "skipped": skipped,
         "smoke": asked.smoke,
@@ -81,7 +86,11 @@ def refuse_noise(asked: argparse.Namespace) -> str:
 
 
 def measure(case: Case, asked: argparse.Namespace, size: Size, deadline: float) -> Row:
-    arms = [Worker(case.id, name, size, asked.clock) for name in ("ours", "ours", "peer")]
+    elsewhere = getattr(case, "peer_python", str)()  # where the peer has an environment of its own
+    arms = [
+        Worker(case.id, name, size, asked.clock, elsewhere if name == "peer" else "")
+        for name in ("ours", "ours", "peer")
+    ]
     try:
         return compare(
             case, arms[0], arms[1], arms[2],
@@ -96,13 +105,18 @@ def smoke(case: Case) -> Row:
     """One run of both arms in this process: form and equality, no time."""
     from bench.timing import summarise
 
-    ours, peer = Inline(case.arm("ours")), Inline(case.arm("peer"))
-    sameness = case.same(ours.outcome(0), peer.outcome(0))
+    elsewhere = getattr(case, "peer_python", str)()
+    ours = Inline(case.arm("ours"))
+    peer = Worker(case.id, "peer", SMOKE, "wall", elsewhere) if elsewhere else Inline(case.arm("peer"))
+    try:
+        sameness = case.same(ours.outcome(0), peer.outcome(0))
+    finally:
+        peer.close()
     return summarise(case, ours.label, peer.label, [], [], sameness, forced=False)
 
 
 def failed(row: Row) -> bool:
-    return row.verdict.startswith(("void", "over", "no claim", "faster, under"))
+    return row.verdict.startswith(("void", "over", "no claim", "faster, under", "machine too noisy"))
 
 
 def line(row: Row) -> str:

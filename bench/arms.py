@@ -53,9 +53,19 @@ class Inline:
 class Worker:
     """An arm in a process of its own."""
 
-    def __init__(self, case_id: str, name: str, size: Size, clock: str) -> None:
+    def __init__(self, case_id: str, name: str, size: Size, clock: str, python: str = "") -> None:
+        """python: another interpreter than ours, for a peer that lives in an environment of its own."""
         settings = dict(os.environ) | _thread_settings(size.threads)
-        command = [sys.executable, "-m", "bench.arms", case_id, name, str(size.threads), clock]
+        command = [
+            python or sys.executable,
+            "-m",
+            "bench.arms",
+            case_id,
+            name,
+            str(size.threads),
+            clock,
+            str(int(size.smoke)),
+        ]
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=settings, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
@@ -125,7 +135,7 @@ def save(file: Path, outcome: Outcome) -> None:
     np.savez(file, **arrays)
 
 
-def serve(case_id: str, name: str, threads: int, clock: str) -> None:
+def serve(case_id: str, name: str, size: Size, clock: str) -> None:
     """The other end of `Worker`."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
@@ -133,7 +143,7 @@ def serve(case_id: str, name: str, threads: int, clock: str) -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     from bench.cases import build
 
-    arm = build(case_id, Size(threads=threads)).arm(name)
+    arm = build(case_id, size).arm(name)
     answers.write(json.dumps({"label": arm.label}) + "\n")
     for line in sys.stdin:
         question = json.loads(line)
@@ -146,4 +156,4 @@ def serve(case_id: str, name: str, threads: int, clock: str) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4])
+    serve(sys.argv[1], sys.argv[2], Size(threads=int(sys.argv[3]), smoke=sys.argv[5] == "1"), sys.argv[4])

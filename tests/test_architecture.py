@@ -22,7 +22,7 @@ LISTS = {  # mostly data, read by looking things up: sentences of the shop; one 
     "sample_data.generator.families",
 }
 STAGES = {"catalog", "encode", "align", "fuse", "rank", "explain"}
-GROUND = {"domain", "errors", "config", "limits", "files"}  # what everybody stands on
+GROUND = {"domain", "errors", "config", "limits", "files", "nearest"}  # what everybody stands on
 BINDING = STAGES | GROUND | {"model", "features", "train", "evaluate", "pipeline", "presets", "workspace", "store"}
 
 # area of core -> the areas it may import, itself aside. A stage meets another stage only above this line.

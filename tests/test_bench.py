@@ -28,13 +28,44 @@ def test_the_interval_holds_the_median_of_the_blocks():
 @pytest.mark.slow
 def test_a_smoke_run_reports_equal_arms_and_no_time(tmp_path):
     file = tmp_path / "report.json"
-    command = [sys.executable, "-m", "bench", "--smoke", "--ids", "E1,E5,S2", "--json", str(file)]
+    command = [sys.executable, "-m", "bench", "--smoke", "--ids", "E1,E5,S2,R1,T1,V1,V2", "--json", str(file)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     report = json.loads(file.read_text())
     assert {"machine", "probe", "rows", "skipped", "smoke"} <= report.keys()
     rows = {row["id"]: row for row in report["rows"]}
-    assert set(rows) | set(report["skipped"]) == {"E1", "E5", "S2"}
+    assert set(rows) | set(report["skipped"]) == {"E1", "E5", "S2", "R1", "T1", "V1", "V2"}
     for row in rows.values():
         assert row["sameness"]["ok"], row["sameness"]["detail"]
         assert row["verdict"] == "not timed" and row["ratio"] is None and row["ours_ms"] == {}
+
+
+def test_the_scan_of_a_quarter_of_the_bytes_finds_what_a_full_sort_finds():
+    from core.nearest import Index
+
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(600, 32)).astype(np.float32)
+    vectors[100:140] = vectors[7]  # equal rows: the earlier wins
+    vectors[200:240] *= 1000  # lengths far apart
+    vectors[300:340] = vectors[8] + 1e-6 * rng.normal(size=(40, 32)).astype(np.float32)  # nearly equal ones
+    index = Index(vectors)
+    for query in (*vectors[:20], *rng.normal(size=(20, 32)).astype(np.float32), np.zeros(32, np.float32)):
+        exact = vectors.astype(np.float64) @ query
+        found = index.top(query, 10)
+        assert np.allclose(exact[found.rows], np.sort(exact)[::-1][:10], rtol=1e-5, atol=1e-5)
+        assert len(set(found.rows.tolist())) == 10
+    assert index.top(vectors[7], 600).rows.shape == (600,)
+    found = index.top(np.zeros(32, np.float32), 5)
+    assert found.rows.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_the_graph_of_neighbours_is_that_of_a_full_sort_whatever_the_block():
+    from core.nearest import neighbours
+
+    rows = np.random.default_rng(1).normal(size=(50, 8)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    cosines = rows @ rows.T
+    np.fill_diagonal(cosines, np.inf)
+    wanted = np.argsort(-cosines, axis=1, kind="stable")[:, :6]
+    assert (neighbours(rows, 6)[0] == wanted).all()
+    assert (neighbours(rows, 6, block=7)[0] == wanted).all()

@@ -1,27 +1,31 @@
-"""The cases by name; each is built with a Size."""
+"""The cases by name, each loaded when it is asked for (the peers' environment lacks what other cases need)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
 
 from bench.case import Case, Size
-from bench.cases.encode import PhotoCase, TextCase
-from bench.cases.four import FourCase
-from bench.cases.query import QueryCase
-from bench.cases.start import FirstPageCase, ImportCase
 
-CASES: dict[str, Callable[[Size], Case]] = {
-    "query": QueryCase,
-    "Q4": FourCase,
-    "E1": TextCase,
-    "E5": PhotoCase,
-    "S1": FirstPageCase,
-    "S2": ImportCase,
+CASES: dict[str, tuple[str, str]] = {
+    "query": ("query", "QueryCase"),
+    "E1": ("encode", "TextCase"),
+    "E5": ("encode", "PhotoCase"),
+    "R1": ("search", "SearchCase"),
+    "R1-10k": ("search", "SmallSearchCase"),
+    "T1": ("ranking", "LearnCase"),
+    "V1": ("ranking", "RankCase"),
+    "V2": ("ranking", "MetricsCase"),
+    "D1": ("drawing", "MapCase"),
+    "S1": ("start", "FirstPageCase"),
+    "S2": ("start", "ImportCase"),
+    "S3": ("pages", "RerunCase"),
 }
-HEADLINE = ("query", "E1", "E5", "S1", "S2")
+HEADLINE = ("query", "E1", "E5", "R1", "T1", "V1", "V2", "D1", "S1", "S3")
 
 
 def build(case_id: str, size: Size) -> Case:
     if case_id not in CASES:
         raise SystemExit(f'unknown case "{case_id}"; known: {", ".join(CASES)}')
-    return CASES[case_id](size)
+    module, name = CASES[case_id]
+    case: Case = getattr(import_module(f"bench.cases.{module}"), name)(size)
+    return case

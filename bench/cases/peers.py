@@ -4,17 +4,40 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import subprocess
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+PEERS = Path(__file__).resolve().parents[2] / ".venv-bench"  # `make bench` fills it from requirements-bench.txt
 
 
 def lacking(*modules: str) -> str:
     """Which of these packages is not installed; empty where all are."""
     absent = [name for name in modules if importlib.util.find_spec(name) is None]
     return f"{', '.join(absent)} not installed" if absent else ""
+
+
+def lacking_anywhere(*modules: str) -> str:
+    """As `lacking`, but a package in the environment of the peers will do; see `python_with`."""
+    absent = [name for name in modules if python_with(name) is None]
+    return f"{', '.join(absent)} not installed (make bench)" if absent else ""
+
+
+@cache
+def python_with(module: str) -> str | None:
+    """The Python of .venv-bench where that alone has a package, "" where ours has it, None where neither."""
+    if importlib.util.find_spec(module) is not None:
+        return ""
+    other = PEERS / "bin" / "python"
+    if not other.is_file():
+        return None
+    code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({module!r}) is None)"
+    return str(other) if subprocess.run([other, "-c", code], check=False).returncode == 0 else None
 
 
 def fastest(sizes: Sequence[int], work: Callable[[int], object]) -> int:

@@ -41,22 +41,12 @@ class Placed:
         return self.weights @ np.asarray(places, dtype=np.float64)[self.rows]
 
 
-def nearest(vectors: Rows, k: int = NEIGHBOURS, block: int = 1024) -> Nearest:
+def nearest(vectors: Rows, k: int = NEIGHBOURS, block: int | None = None) -> Nearest:
     """Exact neighbours of unit rows; a row of zeros is at distance 1 from everything."""
-    vectors = np.asarray(vectors, dtype=np.float32)
-    k = min(k, len(vectors))
-    rows = np.empty((len(vectors), k), dtype=np.int64)
-    distances = np.empty((len(vectors), k), dtype=np.float32)
-    for start in range(0, len(vectors), block):
-        here = np.arange(start, min(start + block, len(vectors)))
-        cosines = vectors[here] @ vectors.T
-        cosines[here - start, here] = np.inf
-        near = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
-        found = np.take_along_axis(cosines, near, axis=1)
-        order = np.argsort(-found, axis=1, kind="stable")
-        rows[here] = np.take_along_axis(near, order, axis=1)
-        distances[here] = np.clip(1 - np.take_along_axis(found, order, axis=1), 0, 2)
-    return Nearest(rows=rows, distances=distances)
+    from core.nearest import neighbours
+
+    rows, cosines = neighbours(vectors, k, block)
+    return Nearest(rows=rows, distances=np.clip(1 - cosines, 0, 2))
 
 
 def pca_places(vectors: Rows, dimensions: int) -> NDArray[np.float32]:

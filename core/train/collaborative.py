@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -39,18 +39,26 @@ def softmax_loss(tables: Tables, user: Tensor, item: Tensor, others: Tensor) -> 
     return (torch.logsumexp(torch.cat([own, against], 1), 1) - own[:, 0]).mean()
 
 
+def best_unknown(
+    score: Callable[[Tensor], Tensor], likes: Likes, users: Tensor, k: int, block: int = 512
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Users (B,) and the k items (B, k) that score highest among those they have not liked, block by block."""
+    for part in users.split(block):
+        scores = score(part)
+        position, item = likes.rows_of(part)
+        scores[position, item] = -torch.inf
+        yield part, scores.topk(min(k, scores.shape[1])).indices
+
+
 @torch.no_grad()
 def held_metrics(
     score: Callable[[Tensor], Tensor], likes: Likes, held: Likes, users: Tensor, k: int = 20, block: int = 512
 ) -> dict[str, Tensor]:
     """recall@k and ndcg@k, one value a user (B,), of held-out likes among all items but the user's training ones."""
-    hits = torch.zeros(len(users), k, dtype=torch.bool)
-    for start, part in zip(range(0, len(users), block), users.split(block), strict=True):
-        scores = score(part)
-        position, item = likes.rows_of(part)
-        scores[position, item] = -torch.inf
-        best = scores.topk(min(k, scores.shape[1])).indices
-        hits[start : start + block, : best.shape[1]] = held.hold(part[:, None], best).cpu()
+    hits, start = torch.zeros(len(users), k, dtype=torch.bool), 0
+    for part, best in best_unknown(score, likes, users, k, block):
+        hits[start : start + len(part), : best.shape[1]] = held.hold(part[:, None], best).cpu()
+        start += len(part)
     found = hit_metrics(hits.numpy(), held.user_counts[users].cpu().numpy(), (k,))
     return {name: torch.from_numpy(found[name]) for name in (f"recall@{k}", f"ndcg@{k}")}
 
