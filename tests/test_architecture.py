@@ -37,7 +37,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "prepare": STAGES | GROUND | {"features"},
     "train": STAGES | GROUND | {"model", "features", "pipeline", "evaluate", "prepare"},
     "evaluate": (BINDING - {"store"}) | {"scoring", "explaining", "prepare"},
-    "pipeline": BINDING - {"store", "evaluate", "train"},
+    "pipeline": (BINDING - {"store", "evaluate", "train"}) | {"tensors"},
+    "tensors": GROUND,
+    "fallback": GROUND | {"pipeline"},
     "scoring": STAGES | GROUND | {"features", "pipeline"},
     "editing": STAGES | GROUND | {"scoring"},
     "explaining": STAGES | GROUND | {"features", "pipeline", "scoring", "editing"},
@@ -62,7 +64,7 @@ PAGE_MAY_IMPORT = GROUND | {
     "figures_data",
 }  # fmt: skip
 SHARED_MAY_IMPORT = PAGE_MAY_IMPORT | {
-    "workspace", "pipeline", "jobs", "evaluate", "report", "importing", "doctor", "catalog", "explain", "people",
+    "workspace", "pipeline", "fallback", "jobs", "evaluate", "report", "importing", "doctor", "catalog", "explain", "people",
     "mapping", "explaining", "editing", "prepare",
 }  # fmt: skip
 VALUES = "core.store.values"  # plain values that travel; rows and sessions do not
@@ -71,7 +73,7 @@ SCREEN = {"streamlit"}
 HEAVY = {"streamlit", "umap", "transformers", "timm", "numba", "sentence_transformers", "captum", "tensorboard"}
 MAY_LOAD_TORCH = {
     "encode", "align", "fuse", "rank", "train", "explain", "model", "features", "pipeline", "mapping", "scoring",
-    "explaining", "editing", "prepare",
+    "explaining", "editing", "prepare", "fallback",
 }  # fmt: skip
 MEASURE_NETWORKS = {
     "core.evaluate.measure", "core.evaluate.run", "core.evaluate.judge", "core.evaluate.trust", "core.evaluate.audit",
