@@ -121,7 +121,7 @@ def frame_strip(
 
     weights = [one["weight"] for one in moments] or [0.0] * len(frames)
     most = strongest or max(map(abs, weights), default=0.0) or 1.0
-    begun = list(times) or [one.get("start") for one in moments] or [None] * len(frames)
+    begun: list[float | None] = list(times) or [one.get("start") for one in moments] or [None] * len(frames)
     named = [f"{second:.1f} s" if second is not None else f"{at + 1}" for at, second in enumerate(begun)]
     figure = go.Figure(
         go.Bar(
