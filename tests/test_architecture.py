@@ -64,8 +64,8 @@ PAGE_MAY_IMPORT = GROUND | {
     "figures_data",
 }  # fmt: skip
 SHARED_MAY_IMPORT = PAGE_MAY_IMPORT | {
-    "workspace", "pipeline", "fallback", "jobs", "evaluate", "report", "importing", "doctor", "catalog", "explain", "people",
-    "mapping", "explaining", "editing", "prepare",
+    "workspace", "pipeline", "jobs", "evaluate", "report", "importing", "doctor", "catalog", "explain", "people",
+    "mapping", "explaining", "editing", "prepare", "fallback",
 }  # fmt: skip
 VALUES = "core.store.values"  # plain values that travel; rows and sessions do not
 
@@ -73,7 +73,8 @@ SCREEN = {"streamlit"}
 HEAVY = {"streamlit", "umap", "transformers", "timm", "numba", "sentence_transformers", "captum", "tensorboard"}
 MAY_LOAD_TORCH = {
     "encode", "align", "fuse", "rank", "train", "explain", "model", "features", "pipeline", "mapping", "scoring",
-    "explaining", "editing", "prepare", "fallback",
+    "explaining", "editing", "prepare",
+    "fallback",
 }  # fmt: skip
 MEASURE_NETWORKS = {
     "core.evaluate.measure", "core.evaluate.run", "core.evaluate.judge", "core.evaluate.trust", "core.evaluate.audit",
