@@ -163,7 +163,7 @@ def row_of(
     }  # fmt: skip
 
 
-def measure(pipeline: Pipeline, asked: list[Asked]) -> list[dict[str, Any]]:
+def measure(pipeline: Pipeline, asked: list[Asked], wanted: str = "") -> list[dict[str, Any]]:
     """One row a version of one part, the others in full; the full network first."""
     text, image = pipeline.encoder("text"), pipeline.encoder("image")
     parts: dict[str, tuple[Any, str]] = {
@@ -173,10 +173,12 @@ def measure(pipeline: Pipeline, asked: list[Asked]) -> list[dict[str, Any]]:
     whole = sum(stored_bytes(getattr(owner, name), "full") for owner, name in parts.values())
     rows = [row_of("full, fp32 (all parts)", whole, full, full, asked)]
     for part, (owner, name) in parts.items():
+        if wanted and part not in wanted.split(","):
+            continue
         original = getattr(owner, name)
         for how, lighten in WAYS.items():
-            if how == "int8" and part == "image encoder":
-                continue  # it has no linear layer
+            if how == "int8" and part != "text encoder":
+                continue  # the photos' network has no linear layer, the heads use their weights in sums of their own
             try:
                 lighter = lighten(original)
                 size = stored_bytes(original if how == "int8" else lighter, how)
@@ -202,12 +204,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.lighter", description=__doc__)
     parser.add_argument("--run", default="studio-default")
     parser.add_argument("--queries", type=int, default=120)
+    parser.add_argument("--parts", default="", help="with commas: text encoder, image encoder, heads; default all")
     parser.add_argument("--json", default="")
     words = parser.parse_args()
     torch.set_num_threads(1)
     pipeline = open_pipeline(Workspace.open(), words.run)
     asked = queries_of(pipeline, words.queries)
-    rows = measure(pipeline, asked)
+    rows = measure(pipeline, asked, words.parts)
     print(line(rows[0]))
     report = {"command": " ".join(("python -m bench.lighter", *sys.argv[1:])), "machine": machine.describe(1),
               "queries": len(asked), "rows": rows}  # fmt: skip
