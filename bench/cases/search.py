@@ -125,7 +125,10 @@ class SearchCase:
     items: int = ASKED
 
     def missing(self) -> str:
-        return ""
+        return peers.lacking_anywhere("faiss", "usearch")
+
+    def peer_python(self) -> str:
+        return peers.python_with("faiss") or ""
 
     def vectors(self) -> NDArray[np.float32]:
         return clustered(2000 if self.size.smoke else self.rows)
