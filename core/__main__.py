@@ -15,9 +15,10 @@ from contextlib import redirect_stdout
 from typing import Any, TextIO
 
 from core.commands import DONE, REFUSED, Reply, answers, data, explaining, exports, mapping, people, quality, training
+from core.commands import missing as gaps
 from core.errors import FusescopeError
 
-GROUPS = (data, training, answers, mapping, explaining, people, quality, exports)
+GROUPS = (data, training, answers, mapping, explaining, people, quality, gaps, exports)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

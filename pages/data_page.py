@@ -177,6 +177,7 @@ def draw_missing(name: str) -> None:
         "| `knn` | the mean of the five items nearest in what is there |\n"
         "| `ridge` | a linear map from what is there |\n"
         "| `iterative` | every axis from all others in turn, Bayesian ridge |\n"
+        "| `adversarial` | a generator that a critic taught to make likely stand-ins |\n"
         "| `generator` | what the adversarial aligner's generator makes of the others |"
     )
     st.caption("Fitted on training items only and kept with the run. Compare the choices on the Models page.")

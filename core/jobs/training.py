@@ -23,11 +23,13 @@ EARLIER_JOBS = 1000  # whose names are not given again
 FILLED_BY = {
     "none": "What is missing weighs nothing.",
     "generator": "The generators of the adversarial aligner, trained with it.",
+    "interpolation": "Stars a person did not give, from those given before and after; media stay missing.",
     "mean": "The mean of the training products.",
     "median": "The median of the training products.",
     "knn": "The mean of the nearest training products that have it.",
     "iterative": "Regression on the modality that is there, axis by axis, until it settles.",
     "ridge": "A ridge map from the modality that is there.",
+    "adversarial": "A generator that a critic taught to make likely stand-ins from what is there.",
 }
 FEWEST_ROWS = 5  # of a user, below which their taste is a guess
 

@@ -196,12 +196,20 @@ def iterative_maps(vectors: Vectors, present: Vectors) -> Callable[[Modality, tu
 IMPUTERS: dict[str, Callable[[Mapping[Modality, int], int], Imputer] | None] = {
     "none": None,
     "generator": None,  # the adversarial aligner's own, in the shared space: see core.align.adversarial
+    "interpolation": None,  # of stars along a person's time: see core.prepare.interpolate
     "mean": lambda widths, items: Constant(widths, items, "mean"),
     "median": lambda widths, items: Constant(widths, items, "median"),
     "knn": Neighbours,
     "iterative": lambda widths, items: Affine(widths, items, iterative_maps),
     "ridge": lambda widths, items: Affine(widths, items, ridge_maps),
+    "adversarial": lambda widths, items: generative(widths, items),
 }
+
+
+def generative(widths: Mapping[Modality, int], items: int) -> Imputer:
+    from core.prepare.generator import Generative
+
+    return Generative(widths, items)
 
 
 def build_imputer(name: str, widths: Mapping[Modality, int], items: int) -> Imputer | None:
