@@ -10,6 +10,7 @@ import streamlit as st
 from core.catalog.clean import CELL_STEPS, SHOWN_CHARACTERS, STEPS, Mark
 from core.domain import Item
 from core.figures import no_photo, shorten
+from pages.shared.job_parts import job_row
 from pages.shared.parts import picture_alt
 from pages.shared.theme import literal, named
 
@@ -21,14 +22,6 @@ if TYPE_CHECKING:
 PLOTLY = {"displaylogo": False, "showSendToCloud": False}
 WORDS = frozenset(CELL_STEPS.values())
 PICTURED = ("wrong_photo", "near_duplicate", "unusual", "price_outlier", "no_words")
-STATE = {
-    "queued": ("waiting", ":material/hourglass_empty:", "gray"),
-    "running": ("under way", ":material/autorenew:", "blue"),
-    "done": ("done", ":material/check:", "green"),
-    "failed": ("failed", ":material/error:", "red"),
-    "cancelled": ("cancelled", ":material/block:", "gray"),
-    "interrupted": ("broken off", ":material/power_off:", "orange"),
-}
 JOB_WORD = {"import": "Import of", "clean": "Search for faults in"}
 METHOD = """
 **Cleaning.** Every step has a name, a count and a list. Steps about *words* repair cells when a catalogue is read; the
@@ -179,36 +172,21 @@ def empty_jobs() -> None:
 
 
 def job_line(job: JobInfo, *, cancel: Callable, resume: Callable, show: Callable) -> None:
-    """One import or search: its state, how far it is, what can be done with it."""
-    word, icon, color = STATE[job.state]
-    with st.container(border=True, gap="xsmall"):
-        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.markdown(f"{JOB_WORD[job.kind]} **{literal(shorten(job.target, 44))}**", width="content")
-            with st.container(horizontal=True, width="content", gap="xsmall", vertical_alignment="center"):
-                st.badge(word, icon=icon, color=color)  # type: ignore[arg-type]
-                if job.active:
-                    st.button(
-                        "Cancel", key=f"data_cancel_{job.id}", type="tertiary", icon=":material/close:",
-                        on_click=cancel, args=(job.id,), help="Ends it; what is finished is kept for Resume.",
-                    )  # fmt: skip
-                elif job.state == "done" and job.kind == "import":
-                    st.button(
-                        "Look at it", key=f"data_show_{job.id}", type="tertiary", icon=":material/visibility:",
-                        on_click=show, args=(job.target,),
-                    )  # fmt: skip
-                elif job.state != "done":
-                    st.button(
-                        "Resume", key=f"data_resume_{job.id}", type="tertiary", icon=":material/play_arrow:",
-                        on_click=resume, args=(job.id,), help="Goes on; photos and words encoded before are not again.",
-                    )  # fmt: skip
-        if job.state == "running":
-            st.progress(job.fraction, text=f"{literal(job.label)} · {job.fraction:.0%} · {left(job.remaining)}")
-        elif job.state == "queued":
-            st.caption("starts in a moment")
-        elif job.state == "done" and job.result:
-            st.caption(literal(outcome(job)))
-        elif job.message:
-            st.caption(literal(f"{job.message} ({job.code})" if job.code else job.message))
+    """One import or search for faults."""
+
+    def look() -> None:
+        if job.state == "done" and job.kind == "import":
+            st.button(
+                "Look at it", key=f"data_show_{job.id}", type="tertiary", icon=":material/visibility:", on_click=show,
+                args=(job.target,),
+            )  # fmt: skip
+
+    job_row(
+        job, f"{JOB_WORD[job.kind]} **{literal(shorten(job.target, 44))}**", key="data", doors=look,
+        cancel=(cancel, "Ends it; what is finished is kept for Resume."),
+        resume=(resume, "Goes on; photos and words encoded before are not again."),
+        waits="starts in a moment", outcome=outcome(job) if job.result else "",
+    )  # fmt: skip
 
 
 def outcome(job: JobInfo) -> str:
@@ -219,10 +197,3 @@ def outcome(job: JobInfo) -> str:
         return ", ".join(f"{title} {count}" for title, count in found.items() if count) or "nothing found"
     told = f"{result.get('items', 0):,} products, {result.get('interactions', 0):,} ratings and reviews"
     return told + (f", {result['refused']:,} refused" if result.get("refused") else ", nothing refused")
-
-
-def left(seconds: float | None) -> str:
-    """A remaining time in words."""
-    if seconds is None:
-        return "remaining time not known yet"
-    return f"about {max(1, round(seconds))} s left" if seconds < 90 else f"about {round(seconds / 60)} min left"

@@ -12,6 +12,7 @@ from core.errors import FusescopeError
 from core.figures import no_photo, shorten
 from core.figures_training import curve_word, curves_alt, curves_figure
 from pages.shared import parts
+from pages.shared.job_parts import job_row
 from pages.shared.theme import literal
 
 if TYPE_CHECKING:
@@ -19,14 +20,6 @@ if TYPE_CHECKING:
     from pages.shared.models_services import Training
 
 PLOTLY = {"displaylogo": False, "showSendToCloud": False}
-STATE = {
-    "queued": ("waiting", ":material/hourglass_empty:", "gray"),
-    "running": ("training", ":material/autorenew:", "blue"),
-    "done": ("done", ":material/check:", "green"),
-    "failed": ("failed", ":material/error:", "red"),
-    "cancelled": ("cancelled", ":material/block:", "gray"),
-    "interrupted": ("broken off", ":material/power_off:", "orange"),
-}
 METHOD = """
 **Interval.** The 95 % interval of the mean: users (or, of queries, products) are drawn again with replacement, 10,000
 times. Two intervals may overlap and the difference still be sure: that is what the paired test is for.
@@ -39,6 +32,10 @@ luck. Below .05 it is marked.
 training likes taken out. **MRR, recall@k.** Where the right product stands when a held-out review or customer photo is
 asked with.
 
+**Ratings.** *Before*: stars of a held-out row, nothing of it seen; *written*: its review and photo are read; two tasks,
+never in one table. *Accuracy* is the share of right classes; *gained* is by how many stars a run is nearer to the truth
+than the mean of person and product, which reads nothing: not above 0 means that counting does as well.
+
 **Floors.** *Popularity* shows everybody what was bought most, *chance* is a random order; the *oracle* knows the
 planted truth, where there is one. **Coverage** is the share of the shop that anybody is shown, **Gini** 0 means all
 products are shown equally often, **novelty** is in bits, **long tail** is the share of places held by rarely bought
@@ -47,15 +44,6 @@ products.
 **Chosen by validation, best by test.** A search tries many pairs. The honest number is the test figure of the pair that
 *validation* chose; the best test figure flatters. Published tables often show the second ("MMRec-compatible").
 """
-
-
-def minutes(seconds: float | None) -> str:
-    """A remaining time in words."""
-    if seconds is None:
-        return "remaining time not known yet"
-    if seconds < 90:
-        return f"about {max(1, round(seconds))} s left"
-    return f"about {round(seconds / 60)} min left" if seconds < 5400 else f"about {seconds / 3600:.1f} h left"
 
 
 def empty_queue() -> None:
@@ -74,38 +62,24 @@ def empty_queue() -> None:
 def job_line(
     line: Training, figures: str, *, watched: bool, watch: Callable, cancel: Callable, resume: Callable
 ) -> None:  # fmt: skip
-    """One training: its state, how far it is, what can be done with it."""
+    """One training, or the measuring of a run."""
     job = line.job
-    word, icon, color = STATE[job.state]
-    with st.container(border=True, gap="xsmall"):
-        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            what = "" if job.kind == "train" else " :gray[is measured]"
-            st.markdown(f"**{literal(shorten(job.target, 44))}**{what}", width="content")
-            with st.container(horizontal=True, width="content", gap="xsmall", vertical_alignment="center"):
-                st.badge(word, icon=icon, color=color)  # type: ignore[arg-type]
-                if not watched and job.kind == "train":
-                    st.button(
-                        "Curves", key=f"models_watch_{job.id}", type="tertiary", icon=":material/show_chart:",
-                        on_click=watch, args=(job.target,),
-                    )  # fmt: skip
-                if job.active:
-                    st.button(
-                        "Cancel", key=f"models_cancel_{job.id}", type="tertiary", icon=":material/close:",
-                        on_click=cancel, args=(job.id,), help="Ends it; the last whole epoch is kept for Resume.",
-                    )  # fmt: skip
-                elif job.state != "done":
-                    st.button(
-                        "Resume", key=f"models_resume_{job.id}", type="tertiary", icon=":material/play_arrow:",
-                        on_click=resume, args=(job.id,), help="Goes on from the last whole epoch.",
-                    )  # fmt: skip
-        if job.state == "running":
-            st.progress(job.fraction, text=f"{literal(job.label)} · {job.fraction:.0%} · {minutes(job.remaining)}")
-        elif job.state == "queued":
-            st.caption(f"{parts.ordinal(line.before + 1)} in the queue: one trains at a time, everybody's in turn")
-        elif job.state == "done":
-            st.caption(literal(figures) or "nothing was held out to measure it by")
-        elif job.message:
-            st.caption(literal(f"{job.message} ({job.code})" if job.code else job.message))
+
+    def look() -> None:
+        if not watched and job.kind == "train":
+            st.button(
+                "Curves", key=f"models_watch_{job.id}", type="tertiary", icon=":material/show_chart:", on_click=watch,
+                args=(job.target,),
+            )  # fmt: skip
+
+    job_row(
+        job, f"**{literal(shorten(job.target, 44))}**" + ("" if job.kind == "train" else " :gray[is measured]"),
+        key="models", doors=look, running="training",
+        cancel=(cancel, "Ends it; the last whole epoch is kept for Resume."),
+        resume=(resume, "Goes on from the last whole epoch."),
+        waits=f"{parts.ordinal(line.before + 1)} in the queue: one trains at a time, everybody's in turn",
+        outcome=figures or "nothing was held out to measure it by",
+    )  # fmt: skip
 
 
 def curves(run: str, rows: Sequence[Mapping[str, float]], *, as_table: bool) -> None:
