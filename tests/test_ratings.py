@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from core.domain import Catalogue, Interaction, Item
+from core.evaluate.protocols import split_by
 from core.evaluate.ratings import reference_ratings, reference_table
-from core.evaluate.splits import Split, fingerprint, per_user_random, rated_rows
+from core.evaluate.splits import Fingerprint, Split, fingerprint, per_user_random, rated_rows
 
 FILMS = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "movielens_dev"
 
@@ -46,3 +48,33 @@ def test_the_references_of_the_films_come_out_as_published():
     assert [table["mean"][name] for name in names] == pytest.approx([1.0510, 0.8627, 0.3513, 0.1040], abs=5e-5)
     assert [table["item mean"][name] for name in names] == pytest.approx([0.9646, 0.7530, 0.3790, 0.2035], abs=5e-5)
     assert [table["bias"][name] for name in names] == pytest.approx([0.8819, 0.6860, 0.4160, 0.2575], abs=5e-5)
+
+
+def test_a_rating_run_stands_on_the_board_with_intervals_beside_the_model_that_reads_nothing(tmp_path, monkeypatch):
+    import core.train.run
+    from core.evaluate.leaderboard import Entry, board, subjects
+    from core.evaluate.vectors import MEASURED, unpack
+    from core.train import train_run
+    from tests.tiny_world import tiny_catalogue, tiny_features, tiny_settings
+
+    monkeypatch.setattr(core.train.run, "catalogue_features", tiny_features)
+    settings = tiny_settings(rank="rating", epochs=6)
+    train_run(tiny_catalogue(), settings, tmp_path / "stars", vectors=tmp_path)
+    told = json.loads((tmp_path / "stars" / "run.json").read_text("utf-8"))
+    kept = unpack((tmp_path / "stars" / MEASURED).read_bytes())
+    split = Fingerprint(**{name: told["data"]["split"][name] for name in Fingerprint.__dataclass_fields__})
+    one = Entry(
+        run="stars", catalogue="tiny", protocol="leave-last", fingerprint=split, settings=told["settings"], grid="",
+        metrics=told["metrics"], measured=kept,
+    )  # fmt: skip
+    assert "gained" in subjects([one])["ratings written"]
+    found = board([one], "tiny", split.sha, "ratings before", "accuracy")
+    [place] = found.places
+    assert place.value == pytest.approx(told["metrics"]["test"]["ratings before accuracy"])
+    assert place.low <= place.value <= place.high and 0 <= found.floors["bias"].value <= 1
+    # gained is the mean error of `bias` less that of the run: by hand from the report of the same rows
+    errors = told["metrics"]["test"]["ratings before mae"] + told["metrics"]["test"]["ratings before gained"]
+    catalogue = tiny_catalogue()
+    held = split_by("leave-last", catalogue, 0)
+    bias = reference_table(catalogue, held, [int(row) for row in held.rows("test")])["bias"]
+    assert errors == pytest.approx(bias["mae"])

@@ -10,7 +10,7 @@ from typing import Any
 
 from core.commands import Answer, Reply, add, workspace_of
 from core.config import RunSettings
-from core.errors import InputError
+from core.errors import InputError, SettingsError
 from core.jobs.bar import Bar, duration
 from core.workspace import Workspace
 
@@ -43,12 +43,15 @@ def register(commands: Any) -> None:
         kind = type(setting.default)
         where.add_argument(
             f"--{setting.name.replace('_', '-')}", type=kind, default=None, metavar=kind.__name__.upper(),
-            required=setting.name in ("catalogue", "rank"),
+            required=setting.name == "catalogue",
             help=f"{TOLD.get(setting.name, '')} (default {setting.default})".strip(),
         )  # fmt: skip
     one.add_argument("--name", help="what the run will be called; made from its settings by default")
     one.add_argument("--resume", action="store_true", help="go on from the last whole epoch of this --name")
     one.add_argument("--grid", action="store_true", help="all pairs, or those of --align A,B --fuse F,G")
+    one.add_argument(
+        "--minutes", type=float, default=0.0, help="--grid: begin no pair later than that; then go on again"
+    )
     one.add_argument("--job", type=int, help=argparse.SUPPRESS)
 
 
@@ -77,6 +80,10 @@ def train(options: argparse.Namespace) -> Reply:
     from core.jobs.training import arguments_of, free_name, stem_of
     from core.jobs.work import working
 
+    if options.rank is None and not options.grid:
+        raise SettingsError(
+            "--rank is missing; the ranker is asked for unless --grid tries pairs. Add --rank content, say"
+        )
     lists = {name: tuple(named.split(",")) for name in ("align", "fuse") if (named := getattr(options, name))}
     given = {one.name: getattr(options, one.name) for one in fields(RunSettings)}
     kept = {name: value for name, value in given.items() if value is not None and not (options.grid and name in lists)}
@@ -88,7 +95,7 @@ def train(options: argparse.Namespace) -> Reply:
     try:
         with working(workspace, "train", name, arguments=arguments, job=options.job, show=bar.show) as work:
             if options.grid:
-                answer = _grid(workspace, name, settings, lists, work.step)
+                answer = _grid(workspace, name, settings, lists, work.step, options.minutes)
             else:
                 answer = _trained(workspace, name, settings, options.resume, work.step)
             work.finish(answer)
@@ -114,21 +121,45 @@ def _trained(workspace: Workspace, run: str, settings: RunSettings, resume: bool
     return {name: getattr(record, name) for name in RECORD}
 
 
-def _grid(workspace: Workspace, name: str, settings: RunSettings, lists: Mapping[str, Any], step: Any) -> Answer:
+def _grid(
+    workspace: Workspace, name: str, settings: RunSettings, lists: Mapping[str, Any], step: Any, minutes: float
+) -> Answer:
     from core.evaluate.headline import choose
     from core.train.grid import grid_rows, pairs, train_grid
 
     chosen = pairs(name, settings, lists.get("align", ()), lists.get("fuse", ()))
     records = train_grid(
         workspace.catalogue(settings.catalogue), name, chosen, workspace.new_run_folder, vectors=workspace.vectors,
-        on_run=lambda record, folder: workspace.add_run(folder),
+        on_run=lambda record, folder: workspace.add_run(folder), minutes=minutes,
         on_step=lambda label, fraction, figures: step(label, fraction),
     )  # fmt: skip
     choice = choose([(record.run, record.metrics) for record in records])
     best = next((one for one in records if choice and one.run == choice.by_validation), records[0])
     return {
         **asdict(best), "seconds": sum(one.seconds for one in records), "grid": grid_rows(chosen, records),
-        "choice": asdict(choice) if choice else None,
+        "choice": asdict(choice) if choice else None, "pairs": len(chosen),
+        "board": _grid_board(workspace, [one.run for one in records], choice) if choice else None,
+    }  # fmt: skip
+
+
+def _grid_board(workspace: Workspace, names: list[str], choice: Any) -> dict[str, Any]:
+    """Intervals of the test figures, and every pair against the one that validation chose, by Holm."""
+    from core.evaluate.leaderboard import board, entry
+
+    found = [one for one in (entry(workspace, name) for name in names) if one is not None]
+    subject, _, metric = choice.headline.test.rpartition(" ")
+    made = board(
+        found, found[0].catalogue, found[0].fingerprint.sha, subject, metric, reference=choice.by_validation
+    )  # fmt: skip
+    return {
+        "units": made.units, "floors": {name: asdict(value) for name, value in made.floors.items()},
+        "places": {
+            place.name: {
+                "value": place.value, "low": place.low, "high": place.high, "p": place.p,
+                "against": asdict(place.against) if place.against else None,
+            }
+            for place in made.places
+        },
     }  # fmt: skip
 
 
@@ -145,19 +176,35 @@ def _lines(answer: Answer) -> list[str]:
 
 
 def _grid_lines(answer: Answer) -> list[str]:
-    """A table of all pairs, then what was chosen and what a choice by test figures would claim."""
-    choice = answer["choice"]
+    """A table of all pairs with intervals and paired tests, then what was chosen and what a choice by test figures
+    would claim; ready to be kept as Markdown."""
+    choice, board = answer["choice"], answer["board"]
+    rows, left = answer["grid"], answer["pairs"] - len(answer["grid"])
+    more = [f"{left} of {answer['pairs']} pairs are left: the same command goes on"] if left else []
     if choice is None:
-        return [f"{row['run']:<48} epoch {row['best_epoch']}" for row in answer["grid"]]
+        return [*(f"{row['run']:<48} epoch {row['best_epoch']}" for row in rows), *more]
     held, told = choice["headline"]["validation"], choice["headline"]["test"]
-    lines = [f"{'aligner':<14}{'fuser':<14}{'epoch':>6}  {'validation':>10}  {'test':>10}"]
-    for row in answer["grid"]:
-        parts = row["metrics"]
-        figures = f"{parts['validation'][held]:>10.4f}  {parts['test'][told]:>10.4f}"
-        lines.append(f"{row['align']:<14}{row['fuse']:<14}{row['best_epoch']:>6}  {figures}")
+    lines = ["| aligner | fuser | epoch | validation | test [95 %] | against the chosen [95 %] | p (Holm) | seconds |"]
+    lines.append("|:--|:--|--:|--:|:--|:--|--:|--:|")
+    for row in rows:
+        place = board["places"][row["run"]]
+        against = _interval(place["against"], "+.4f") if place["against"] else "-"
+        p = f"{place['p']:.4f}" if place["p"] is not None else "-"
+        lines.append(
+            f"| {row['align']} | {row['fuse']} | {row['best_epoch']} | {row['metrics']['validation'][held]:.4f} "
+            f"| {_interval(place, '.4f')} | {against} | {p} | {row['seconds']:.0f} |"
+        )
+    floors = ", ".join(f"{name} {_interval(value, '.4f')}" for name, value in board["floors"].items())
     return [
-        *lines,
-        f"validation: {held}; test: {told}",
+        *lines, "",
+        f"validation: {held}; test: {told}, over {board['units']} users or products; floors: {floors or 'none'}",
         f"chosen by validation: {choice['by_validation']}",
         f'best by test ("MMRec-compatible"): {choice["by_test"]}, {choice["gap"]:.4f} higher, {choice["of"]} searched',
-    ]
+        *more,
+    ]  # fmt: skip
+
+
+def _interval(value: Mapping[str, float | None], shape: str) -> str:
+    """ "0.3584 [0.3401 0.3770]", without an interval where none was kept."""
+    told = format(value["value"], shape)
+    return told if value["low"] is None else f"{told} [{format(value['low'], shape)} {format(value['high'], shape)}]"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from core.domain import Catalogue
 from core.evaluate.metrics import rating_classes, rating_metrics
 from core.evaluate.splits import TEST, TRAIN, VALIDATION, Split
+from core.evaluate.vectors import Measured
 
 if TYPE_CHECKING:
     from core.features import Features
@@ -74,6 +75,46 @@ def rating_report(pipeline: Pipeline, features: Features, split: Split, part: st
             **reference_table(catalogue, split, asked),
         }
     return report
+
+
+def measured_ratings(
+    pipeline: Pipeline, features: Features, split: Split, part: str = "test"
+) -> tuple[dict[str, float], dict[str, Measured]]:
+    """What a leaderboard needs of a run that foretells stars: figures by name ("ratings before mae"), and the values of
+    every rating of both tasks, drawn by person.
+
+    accuracy: the class is right. gained: by how many stars the foretold value is nearer to the truth than that of
+    `bias`, which reads no media; above 0 is better than counting.
+    """
+    catalogue, told = pipeline.catalogue, rating_report(pipeline, features, split, part)
+    figures, kept = {}, {}
+    for task, one in told.items():
+        figures |= {f"ratings {task} {name}": float(value) for name, value in one["rating"].items()}
+        asked = _rated(catalogue, split.rows(HELD[part]))
+        if task == "written":
+            asked = [row for row in asked if any(features.interactions[row].values())]
+        truth = _stars(catalogue, asked)
+        chances = star_probabilities(pipeline, features, asked, written=task == "written")
+        bias = np.clip(reference_ratings(catalogue, split, asked)["bias"], *_scale(catalogue))
+        value = np.clip(chances @ np.arange(1, chances.shape[1] + 1), *_scale(catalogue))
+        classes = rating_classes(truth)
+        rows = [catalogue.interactions[row] for row in asked]
+        kept[f"ratings {task}"] = Measured(
+            ids=tuple(f"{row.user_id}\t{row.item_id}\t{row.timestamp or ''}" for row in rows),
+            groups=tuple(row.user_id for row in rows),
+            values={
+                "accuracy": (chances.argmax(1) + 1 == classes).astype(np.float64),
+                "gained": np.abs(truth - bias) - np.abs(truth - value),
+            },
+            floors={"bias": {
+                "accuracy": (rating_classes(bias) == classes).astype(np.float64), "gained": np.zeros(len(rows)),
+            }},
+            about={},
+        )  # fmt: skip
+        figures |= {
+            f"ratings {task} {name}": float(value.mean()) for name, value in kept[f"ratings {task}"].values.items()
+        }
+    return figures, kept
 
 
 def star_probabilities(

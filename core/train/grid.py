@@ -1,8 +1,13 @@
-"""All pairs of an aligner and a fuser, one run each, one after another: what is done already is not done again."""
+"""All pairs of an aligner and a fuser, one run each, one after another: what is done already is not done again.
+
+Media are encoded and read from the store once for all pairs. A search can be done in slices: `minutes` after its start
+no further pair begins, and the same command goes on from there.
+"""
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,7 +18,7 @@ from core.config import RunSettings
 from core.domain import Catalogue
 from core.errors import SettingsError, UnknownNameError
 from core.fuse import FUSERS
-from core.train.run import OnStep, RunRecord, train_run
+from core.train.run import OnStep, RunRecord, prepared_features, train_run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,13 +64,15 @@ def finished(folder: Path, settings: RunSettings) -> RunRecord | None:
 
 def train_grid(
     catalogue: Catalogue, grid: str, all_pairs: Sequence[Pair], folder: Callable[[str], Path], *, vectors: Path,
-    on_run: Callable[[RunRecord, Path], Any], on_step: OnStep,
+    on_run: Callable[[RunRecord, Path], Any], on_step: OnStep, minutes: float = 0.0,
 ) -> tuple[RunRecord, ...]:  # fmt: skip
     """Trains what is not there yet and goes on with what was broken off; `on_run` is told of every run, old ones too.
 
-    folder: run name -> where it is written.
+    folder: run name -> where it is written. minutes: how long pairs may begin, 0 for all of them; the records of those
+    that were not reached are missing.
     """
-    records = []
+    records: list[RunRecord] = []
+    begun, ready = time.monotonic(), None
     for number, pair in enumerate(all_pairs):
         out = folder(pair.run)
 
@@ -74,9 +81,12 @@ def train_grid(
             on_step(of + label, (number + fraction) / len(all_pairs), figures)
 
         record = finished(out, pair.settings)
+        if record is None and minutes and time.monotonic() - begun > 60 * minutes:
+            continue
         if record is None:
+            ready = ready or prepared_features(catalogue, pair.settings, vectors, tell)
             record = train_run(
-                catalogue, pair.settings, out, vectors=vectors, on_step=tell, resume=True, grid=grid
+                catalogue, pair.settings, out, vectors=vectors, on_step=tell, resume=True, grid=grid, ready=ready
             )  # fmt: skip
         on_run(record, out)
         records.append(record)
@@ -84,6 +94,10 @@ def train_grid(
 
 
 def grid_rows(all_pairs: Sequence[Pair], records: Sequence[RunRecord]) -> list[dict[str, Any]]:
-    """One row a pair: align, fuse, and what its record says."""
+    """One row a trained pair: align, fuse, and what its record says."""
     kept: Mapping[str, RunRecord] = {record.run: record for record in records}
-    return [{"align": pair.settings.align, "fuse": pair.settings.fuse, **asdict(kept[pair.run])} for pair in all_pairs]
+    return [
+        {"align": pair.settings.align, "fuse": pair.settings.fuse, **asdict(kept[pair.run])}
+        for pair in all_pairs
+        if pair.run in kept
+    ]

@@ -23,7 +23,8 @@ from core.domain import Catalogue
 from core.errors import UnknownNameError
 from core.evaluate.measure import held_distances, measure
 from core.evaluate.protocols import split_by
-from core.evaluate.splits import Split, item_folds
+from core.evaluate.ratings import measured_ratings
+from core.evaluate.splits import TRAIN, Split, item_folds
 from core.evaluate.vectors import MEASURED, pack
 from core.features import Features, catalogue_features, without_media
 from core.files import digest_bytes, write_atomic
@@ -33,6 +34,7 @@ from core.model import Model, best_device
 from core.pipeline import FORMAT, TUNED_TEXT, load_run
 from core.prepare.faults import cleaned
 from core.prepare.impute import IMPUTERS
+from core.prepare.interpolate import with_interpolated_ratings
 from core.rank import RANKERS, reads
 from core.train.build import training_data, training_users
 from core.train.checkpoint import Checkpoint
@@ -67,12 +69,14 @@ def train_run(
     on_step: OnStep | None = None,
     resume: bool = False,
     grid: str = "",
+    ready: Features | None = None,
 ) -> RunRecord:
     """Trains one run on a catalogue and writes its folder `out`, whose name becomes the run's name.
 
     vectors: the content-addressed vector store. on_step(label, fraction, figures) may raise to cancel: no run is
     written then, but a checkpoint of the last whole epoch stays in `out`. resume: go on from such a checkpoint, with
-    the same weights in the end as without the break (on the CPU). grid: of which search this run is a part.
+    the same weights in the end as without the break (on the CPU). grid: of which search this run is a part. ready: the
+    encoded media of the cleaned catalogue, where the caller has them (`prepared_features`).
     Raises UnknownNameError for names that no registry knows, SettingsError where the checkpoint belongs to another
     training.
     """
@@ -80,17 +84,13 @@ def train_run(
     check_names(settings)
     catalogue = cleaned(catalogue, settings.clean, vectors, lambda label, fraction: tell(label, 0.0, {}))
     split = split_by(settings.protocol, catalogue, 0)
+    if settings.impute == "interpolation":
+        catalogue = with_interpolated_ratings(catalogue, [label == TRAIN for label in split.labels])
     kept = checkpoints(out, catalogue, settings, split)
     if not resume:
         forget(out, kept)
     unfrozen = Unfrozen.of(catalogue, settings, vectors, lambda label, fraction: tell(label, 0.0, {}))
-    features = (
-        without_media(catalogue)
-        if reads(settings) == "ids"
-        else catalogue_features(
-            catalogue, settings, vectors, on_step=lambda label, fraction: tell(label, fraction * 0.3, {})
-        )
-    )
+    features = ready or encoded_media(catalogue, settings, vectors, tell)
     with deterministic(settings):
         prepare = unfrozen.prepare if unfrozen else lambda data: data
         stop = None
@@ -144,6 +144,11 @@ def train_run(
     pipeline = load_run(out, catalogue, features=features)
     parts[f"items-{catalogue.version[:16]}.safetensors"] = pipeline.items.to_bytes()
     metrics, measured = measure(pipeline, features, split)
+    if hasattr(pipeline.model.ranker, "written"):
+        for part in ("validation", "test"):
+            figures, stars = measured_ratings(pipeline, features, split, part)
+            metrics[part] = {**metrics.get(part, {}), **figures}
+            measured |= {f"{part} {subject}": values for subject, values in stars.items()}
     parts[MEASURED] = pack(measured)
     distances = held_distances(pipeline, features, split) if "query" in pipeline.model.ranker.cases else {}
     seconds = time.monotonic() - begun
@@ -151,6 +156,25 @@ def train_run(
     forget(out, kept, curves=False)
     tell("done", 1.0, {})
     return RunRecord(run=out.name, epochs=len(curves) - 1, best_epoch=best, metrics=metrics, seconds=seconds)
+
+
+def prepared_features(
+    catalogue: Catalogue, settings: RunSettings, vectors: Path, on_step: OnStep
+) -> Features | None:  # fmt: skip
+    """What all runs may share whose settings differ in their methods alone; None where encoders are fine-tuned."""
+    if settings.unfreeze:
+        return None
+    tell = lambda label, fraction: on_step(label, 0.0, {})  # noqa: E731
+    return encoded_media(cleaned(catalogue, settings.clean, vectors, tell), settings, vectors, on_step)
+
+
+def encoded_media(catalogue: Catalogue, settings: RunSettings, vectors: Path, tell: OnStep) -> Features:
+    """Everything that this run reads; nothing where its ranker looks at ids alone."""
+    if reads(settings) == "ids":
+        return without_media(catalogue)
+    return catalogue_features(
+        catalogue, settings, vectors, on_step=lambda label, fraction: tell(label, fraction * 0.3, {})
+    )
 
 
 WORD = {"align": "aligner", "fuse": "fuser", "rank": "ranker", "impute": "imputer"}
