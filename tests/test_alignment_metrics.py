@@ -177,3 +177,32 @@ def test_what_does_not_belong_together_is_refused_in_words() -> None:
         measure.alignment(np.ones((3, 2)), np.ones((4, 2)))
     with pytest.raises(ShapeError, match="4 or more"):
         measure.debiased_cka(np.ones((3, 2)), np.ones((3, 2)))
+
+
+def planted(group: str, look: str, **heard: str) -> dict:
+    both = {"family": "bell", "material": "brass"}
+    return {"group": group, "look": look, "both": both, "heard": {**both, "ring": "long", "voice": "clear", **heard}}
+
+
+def test_a_perfect_reader_is_told_only_what_both_modalities_carry(monkeypatch):
+    """Two siblings of one look, and one of another: words say how heavy it is, pictures how high it sounds."""
+    from types import SimpleNamespace
+
+    from core.mapping import report
+
+    truth = {
+        "a": planted("g01", "A", pitch="high", body="thin"),
+        "b": planted("g01", "A", pitch="high", body="full"),
+        "c": planted("g01", "B", pitch="low", body="full"),
+    }
+    monkeypatch.setattr(report, "planted_truth", lambda catalogue: {"items": truth})
+    catalogue = SimpleNamespace(items=[SimpleNamespace(item_id=name) for name in truth])
+    rows = np.arange(3)
+    at_one = {
+        (a, b): report.ceiling(catalogue, rows, a, b)["recall@1"]
+        for a, b in (("text", "image"), ("text", "audio"), ("image", "audio"), ("image", "video"))
+    }
+    assert at_one[("text", "image")] == pytest.approx(1 / 3)  # a bell of brass: all three
+    assert at_one[("text", "audio")] == pytest.approx((1 + 1 / 2 + 1 / 2) / 3)  # b and c are both full
+    assert at_one[("image", "audio")] == pytest.approx((1 / 2 + 1 / 2 + 1) / 3)  # a and b are both high
+    assert at_one[("image", "video")] == pytest.approx((1 / 2 + 1 / 2 + 1) / 3)  # a and b look alike
