@@ -193,7 +193,7 @@ def test_a_perfect_reader_is_told_only_what_both_modalities_carry(monkeypatch):
     truth = {
         "a": planted("g01", "A", pitch="high", body="thin"),
         "b": planted("g01", "A", pitch="high", body="full"),
-        "c": planted("g01", "B", pitch="low", body="full"),
+        "c": planted("g01", "B", pitch="high", body="full"),
     }
     monkeypatch.setattr(report, "planted_truth", lambda catalogue: {"items": truth})
     catalogue = SimpleNamespace(items=[SimpleNamespace(item_id=name) for name in truth])
@@ -204,5 +204,5 @@ def test_a_perfect_reader_is_told_only_what_both_modalities_carry(monkeypatch):
     }
     assert at_one[("text", "image")] == pytest.approx(1 / 3)  # a bell of brass: all three
     assert at_one[("text", "audio")] == pytest.approx((1 + 1 / 2 + 1 / 2) / 3)  # b and c are both full
-    assert at_one[("image", "audio")] == pytest.approx((1 / 2 + 1 / 2 + 1) / 3)  # a and b are both high
+    assert at_one[("image", "audio")] == pytest.approx(1 / 3)  # all three are high
     assert at_one[("image", "video")] == pytest.approx((1 / 2 + 1 / 2 + 1) / 3)  # a and b look alike
