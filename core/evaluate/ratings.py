@@ -87,7 +87,8 @@ def measured_ratings(
     `bias`, which reads no media; above 0 is better than counting.
     """
     catalogue, told = pipeline.catalogue, rating_report(pipeline, features, split, part)
-    figures, kept = {}, {}
+    figures: dict[str, float] = {}
+    kept: dict[str, Measured] = {}
     for task, one in told.items():
         figures |= {f"ratings {task} {name}": float(value) for name, value in one["rating"].items()}
         asked = _rated(catalogue, split.rows(HELD[part]))

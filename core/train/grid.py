@@ -17,6 +17,7 @@ from core.align import ALIGNERS
 from core.config import RunSettings
 from core.domain import Catalogue
 from core.errors import SettingsError, UnknownNameError
+from core.features import Features
 from core.fuse import FUSERS
 from core.train.run import OnStep, RunRecord, prepared_features, train_run
 
@@ -72,7 +73,8 @@ def train_grid(
     that were not reached are missing.
     """
     records: list[RunRecord] = []
-    begun, ready = time.monotonic(), None
+    ready: Features | None = None
+    begun = time.monotonic()
     for number, pair in enumerate(all_pairs):
         out = folder(pair.run)
 
