@@ -25,6 +25,7 @@ import numpy as np
 from core.catalog.folder import read_folder
 from core.config import RunSettings, home_folder
 from core.domain import Query
+from core.errors import InputError
 from core.evaluate.alignment import area_under_curve
 from core.evaluate.protocols import split_by
 from core.evaluate.splits import TRAIN
@@ -139,13 +140,16 @@ def truth(options: Options) -> Answer:
     from core.evaluate.truth_shares import pointing, share_agreement, words_named
 
     pipeline, features = opened(options)
+    ranker: Any = pipeline.model.ranker
     known, split = planted_truth(pipeline.catalogue), split_by(pipeline.settings.protocol, pipeline.catalogue)
+    if known is None:
+        raise InputError("E-INPUT-VALUE", f"no truth ships with catalogue {pipeline.catalogue.name}; name another run.")
     labels = (TRAIN,) if options.part == "train" else HELD[options.part]
     answer: Answer = {"run": options.run, "part": options.part, "words": {}, "pointing": {}}
     if options.part == "test":
         answer["shares"] = share_agreement(pipeline, features, split, known)
         tell(json.dumps(answer["shares"]))
-    for name in options.methods or QUICK if "query" in pipeline.model.ranker.cases else ():
+    for name in options.methods or QUICK if "query" in ranker.cases else ():
         answer["words"][name] = words_named(pipeline, features, split, known, options.cases, 0, name, labels)
         answer["pointing"][name] = pointing(pipeline, features, split, known, name, labels)
         tell(f"{name}: {json.dumps([answer['words'][name], answer['pointing'][name]])}")

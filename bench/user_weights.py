@@ -117,8 +117,9 @@ def main() -> None:
         trained[label].add(position[row.item_id])
     warm = np.isin(np.arange(len(pipeline.item_ids)), list(trained[TRAIN]))
     history = History.of([pipeline.history(user) for user in users], [pipeline.user_row(user) for user in users])
+    ranker: Any = pipeline.model.ranker
     with torch.inference_mode():
-        scores = [pipeline.model.ranker.score_users(history.to(pipeline.device), rows, pipeline.known)
+        scores = [ranker.score_users(history.to(pipeline.device), rows, pipeline.known)
                   for rows in pipeline.items.vectors]  # fmt: skip
     coalitions = torch.stack(scores).double().cpu().numpy()
     alike = likeness(pipeline)

@@ -70,9 +70,9 @@ def knocked_out(catalogue: Catalogue, gone: Modality) -> Catalogue:
         return {m: parts for m, parts in thing.media.items() if m != gone}
 
     words = gone == "text"
-    nameless = {"title": "", "description": ""} if words else {}
+    nameless: dict[str, Any] = {"title": "", "description": ""} if words else {}
     items = tuple(replace(item, media=media(item), **nameless) for item in catalogue.items)
-    silent = {"review_title": "", "review_text": ""} if words else {}
+    silent: dict[str, Any] = {"review_title": "", "review_text": ""} if words else {}
     rows = tuple(replace(row, media=media(row), **silent) for row in catalogue.interactions)
     features = {m: matrix for m, matrix in catalogue.features.items() if m != gone}
     version = f"{catalogue.version}-without-{gone}"
@@ -101,8 +101,8 @@ def queries(whole: Subjects, without: Subjects) -> dict[str, tuple[float, str]]:
     found: dict[str, tuple[float, str]] = {}
     for part in PARTS:
         names = [f"{QUERIES[0]}{part} {kind}" for kind in KINDS_BY_SIZE]
-        sides = [next((one[name] for name in names if name in one), None) for one in (whole, without)]
-        found |= {f"{part} {key}": value for key, value in differences(*sides, QUERIES[1]).items()}
+        fullest, other = (next((one[name] for name in names if name in one), None) for one in (whole, without))
+        found |= {f"{part} {key}": value for key, value in differences(fullest, other, QUERIES[1]).items()}
     return found
 
 
