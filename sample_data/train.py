@@ -1,6 +1,7 @@
-"""python -m sample_data.train [--cleaned] [--home DIR]: a bundled run again; same machine, versions and threads, same
-weights. --cleaned: `studio-cleaned`, the same settings on the catalogue with every cleaning step on that changes what
-is learned; it is then told against `studio-default`, on the same users and queries."""
+"""python -m sample_data.train [RUN] [--world FOLDER --out FOLDER] [--home DIR]: a bundled run again; same machine,
+versions and threads, same weights. `studio-default` learned words and photos, `studio-senses` all four modalities,
+`studio-cleaned` words and photos with every cleaning step on that changes what is learned; it is then told against
+`studio-default`, on the same users and queries. --world: another world of the generator instead of the bundled one."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from core.catalog.clean import STEPS
+from core.catalog.folder import read_folder
 from core.config import SAMPLE, RunSettings, home_folder
 from core.jobs.bar import Bar
 from core.train import train_run
@@ -18,24 +20,54 @@ from core.workspace import BUNDLED_CATALOGUE, BUNDLED_RUN, Workspace
 
 CLEANED_RUN = "studio-cleaned"
 CLEANING = ",".join(name for name, step in STEPS.items() if step.does and step.reads != "words")
+RUNS = {
+    BUNDLED_RUN: RunSettings(modalities="text,image"),
+    "studio-senses": RunSettings(),
+    CLEANED_RUN: RunSettings(modalities="text,image", clean=CLEANING),
+}
 TOLD = (("users", "ndcg@10"), ("cold review+photo", "mrr"), ("cold review", "mrr"), ("cold photo", "mrr"))
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("run", nargs="?", choices=RUNS, default=BUNDLED_RUN)
+    options.add_argument("--world", type=Path, help="a folder of the generator, say of another seed")
+    options.add_argument("--out", type=Path, help="where the run is written (default: beside the sample)")
     options.add_argument("--home", type=Path, default=home_folder(), help="where encoded media are kept")
-    options.add_argument("--cleaned", action="store_true", help=f"{CLEANED_RUN}, on data that were cleaned: {CLEANING}")
     asked = options.parse_args()
+    if asked.world and not asked.out:
+        options.error("--world needs --out: the bundled runs are of the bundled world")
     workspace, bar = Workspace.open(asked.home), Bar(sys.stderr)
-    run, settings = (CLEANED_RUN, RunSettings(clean=CLEANING)) if asked.cleaned else (BUNDLED_RUN, RunSettings())
+    world = read_folder(asked.world, BUNDLED_CATALOGUE)[0] if asked.world else workspace.catalogue(BUNDLED_CATALOGUE)
+    out = asked.out or SAMPLE / "runs" / asked.run
     record = train_run(
-        workspace.catalogue(BUNDLED_CATALOGUE), settings, SAMPLE / "runs" / run, vectors=workspace.vectors,
+        world, RUNS[asked.run], out, vectors=workspace.vectors,
         on_step=lambda label, fraction, figures: bar.show(label, fraction, None),
     )  # fmt: skip
     bar.close()
     print(f"{record.run}: best epoch {record.best_epoch} of {record.epochs}, {record.seconds:.0f} s")
-    if asked.cleaned:
+    print("\n".join(cold_queries(out)))
+    if asked.run == CLEANED_RUN and not asked.out:
         print("\n".join(compared(workspace)))
+
+
+def cold_queries(run: Path) -> list[str]:
+    """How a held-out review and photo find a product that no training saw, and what that is above either alone."""
+    from core.evaluate.significance import bootstrap, paired
+    from core.evaluate.vectors import MEASURED, unpack
+
+    measured = unpack((run / MEASURED).read_bytes())
+    whole, photo, words = (measured[f"test cold {kind}"] for kind in ("review+photo", "photo", "review"))
+    lines = []
+    for metric in ("recall@1", "recall@10", "mrr"):
+        value, groups = bootstrap(whole.values[metric], whole.groups), list(whole.groups)
+        parts = [f"cold {metric}: {value.value:.3f} [{value.low:.3f}, {value.high:.3f}]"]
+        for name, alone in (("photo", photo), ("words", words)):
+            d = paired(whole.values[metric], alone.values[metric], groups).difference
+            mean = np.mean(alone.values[metric])
+            parts.append(f"{name} {mean:.3f}, fused above it by {d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}]")
+        lines.append("; ".join(parts))
+    return lines
 
 
 def compared(workspace: Workspace) -> list[str]:
