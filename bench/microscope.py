@@ -88,10 +88,13 @@ def told(worst: dict[str, float], name: str, difference: float) -> None:
 
 def closed_form(pipeline: Pipeline, user: str, item: int) -> dict[str, float]:
     """u_c . W_m x_m in float64, x as the ranker sees the item."""
-    ranker, found, at = pipeline.model.ranker, {}, 0
+    ranker: Any = pipeline.model.ranker
+    spaces: Any = pipeline.model.space
+    found: dict[str, float] = {}
+    at = 0
     summands = (ranker.tastes[pipeline.user_row(user)] @ ranker.look).double() * pipeline.items.vectors[-1, item]
     for m in pipeline.model.modalities:
-        width = pipeline.model.space[m].kept
+        width = spaces[m].kept
         found[m], at = float(summands[at : at + width].sum()), at + width
     return found
 
@@ -116,7 +119,8 @@ def shop_cases(pipeline: Pipeline, features: Features, count: int) -> tuple[list
     """Held-out queries, or known users before their first items; where reviews have no photo of their own, every
     review with another photo of its product, in turn."""
     rows = list(zip(pipeline.catalogue.interactions, features.interactions, strict=True))
-    if "query" not in pipeline.model.ranker.cases or any(media.get("image") for _, media in rows):
+    ranker: Any = pipeline.model.ranker
+    if "query" not in ranker.cases or any(media.get("image") for _, media in rows):
         split = split_by(pipeline.settings.protocol, pipeline.catalogue)
         return draw_cases(pipeline, features, split, count, seed=0)
     position, found, drawn = pipeline.catalogue.position(), [], np.random.default_rng(0)
