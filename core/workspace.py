@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.catalog.copies import CALLED, ending, is_bare, own_copy
-from core.config import SAMPLE, home_folder
+from core.config import SAMPLE, database_url, home_folder
 from core.domain import Catalogue, Modality, Part, Query
 from core.errors import AddressError, InputError, ModelError, StoreError, UnknownNameError
 from core.files import digest_bytes, digest_file, secret_key, write_atomic
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 BUNDLED_CATALOGUE = "studio"
 BUNDLED_RUN = "studio-default"
+BUNDLED_RUNS = (BUNDLED_RUN, "studio-senses", "studio-cleaned")
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 STORED = re.compile(r"[0-9a-f]{64}\.[a-z0-9]{3,4}")
 
@@ -47,14 +48,17 @@ class Workspace:
 
     home: Path
     sample: Path = SAMPLE
-    database: str | None = None
+    database: str | None = field(default_factory=database_url)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _catalogues: dict[tuple[str, str], Catalogue] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(cls, home: Path | None = None, *, database: str | None = None) -> Workspace:
-        """The workspace in `home`, else in FUSESCOPE_HOME, else in .fusescope beside the app. Writes nothing yet."""
-        return cls(home=(home or home_folder()).expanduser().absolute(), database=database)
+        """The workspace in `home`, else in FUSESCOPE_HOME, else in .fusescope beside the app. Writes nothing yet.
+
+        database: URL of the tables, else FUSESCOPE_DATABASE, else SQLite in `home`.
+        """
+        return cls(home=(home or home_folder()).expanduser().absolute(), database=database or database_url())
 
     # ---- catalogues
 
@@ -100,7 +104,7 @@ class Workspace:
                 f'"{name[:80]}" cannot name a {kind}; 1 to 64 small letters, digits, "-", "_" or "." were expected. '
                 "Choose another name.",
             )
-        if name in (BUNDLED_CATALOGUE, BUNDLED_RUN):
+        if name in (BUNDLED_CATALOGUE, *BUNDLED_RUNS):
             raise InputError(
                 "E-INPUT-VALUE", f'"{name}" is the bundled {kind} and stays as it is. Choose another name.'
             )
@@ -274,9 +278,10 @@ class Workspace:
     def store(self) -> Store:
         """The database, made or upgraded on first use. Raises StoreError."""
         from core.store.engines import Store
+        from core.store.postgres import for_home
 
         with self._lock:
-            return Store.open(self.database or self.home / "fusescope.sqlite")
+            return Store.open(for_home(self.database, self.home) if self.database else self.home / "fusescope.sqlite")
 
     @property
     def has_database(self) -> bool:
@@ -381,4 +386,3 @@ def _cells(table: Path, *columns: str) -> list[list[str]]:
         head = next(rows, [])
         places = [head.index(column) for column in columns if column in head]
         return [[row[place] for place in places] for row in rows if len(row) == len(head)]
-
