@@ -85,7 +85,7 @@ def simulate(
     world = World.of(workspace, pipeline, lambda label, done: tell(label, 0.2 * done))
     chosen_methods = tuple(methods) or usable(pipeline)
     must(pipeline, modality, chosen_methods)
-    complete = world.measured(pipeline.model.modalities[:0], NONE, None)
+    complete = world.measured((), NONE, None)
     rows = []
     for number, (loss, method) in enumerate((loss, method) for loss in losses for method in chosen_methods):
         tell(f"{loss.ratio:.0%} of {modality} missing, filled in by {method}",
@@ -213,7 +213,8 @@ class World:
         rows = [position[catalogue.interactions[row].item_id] for row in split.rows(TRAIN)]
         counts = np.bincount(rows, minlength=len(catalogue.items)).astype(float)
         asked = {}
-        if "query" in pipeline.model.ranker.cases:
+        ranker: Any = pipeline.model.ranker
+        if "query" in ranker.cases:
             found = {part: fullest(pipeline, features, split, "all", part)[0] for part in ("validation", "test")}
             asked = {part: one for part, one in found.items() if one and len(one.answers) >= FEWEST_QUERIES}
         return cls(pipeline=pipeline, split=split, features=features, counts=counts, asked=asked)
@@ -239,7 +240,8 @@ class World:
 
     def filler(self, method: str, items: Sequence[Media]) -> Filler:
         """Fitted on the items that training knew."""
-        model, known = self.pipeline.model, [at for at, row in enumerate(self.pipeline.known.tolist()) if row >= 0]
+        model: Any = self.pipeline.model
+        known = [at for at, row in enumerate(self.pipeline.known.tolist()) if row >= 0]
         spaces = {m: model.space[m] for m in model.modalities}
         imputer = build_imputer(method, {m: one.kept for m, one in spaces.items()}, len(known))
         if imputer is None:
@@ -254,7 +256,7 @@ class World:
     @torch.no_grad()
     def encoded(self, things: Sequence[Media]) -> dict[Modality, Encoded]:
         """Standardised, nothing filled in."""
-        model = self.pipeline.model
+        model: Any = self.pipeline.model
         raw = {m: self.banks[m].batch([one.get(m, ()) for one in things]) for m in model.modalities}
         return {m: model.space[m].encoded(raw[m].to(self.pipeline.device)) for m in model.modalities}
 
@@ -278,7 +280,7 @@ class World:
         return Coalitions(vectors=torch.cat(vectors, 1), gates=torch.cat(gates, 1))
 
     def fused(self, whole: dict[Modality, Encoded], off: Sequence[Modality], filler: Filler) -> Any:
-        model = self.pipeline.model
+        model: Any = self.pipeline.model
         if filler.generates:  # made in the shared space, so switched off there
             return model.fuser({m: absent(one) if m in off else one
                                 for m, one in model.aligner.filled(model.align(whole)).items()}, False)  # fmt: skip
@@ -305,7 +307,8 @@ class World:
 
     def user_shares(self, pipeline: Pipeline, users: Sequence[str], part: str) -> Values:
         """(M, U): mean item-scope share over each user's held-out likes."""
-        position, held = self.pipeline.catalogue.position(), {user: [] for user in users}
+        position = self.pipeline.catalogue.position()
+        held: dict[str, list[int]] = {user: [] for user in users}
         label = {"test": TEST, "validation": VALIDATION}[part]
         rows = zip(pipeline.catalogue.interactions, self.split.labels, stars(pipeline.catalogue), strict=True)
         for row, one, rating in rows:
@@ -320,7 +323,8 @@ class World:
             gone = lost(media, asked.answers, pipeline.catalogue, self.counts, loss)
             media = without(media, gone, loss.modality)
         made = World.coalitions(replace(self, pipeline=pipeline), media, filler if loss else NONE)
-        items, ranker = pipeline.items.vectors[-1], pipeline.model.ranker
+        ranker: Any = pipeline.model.ranker
+        items = pipeline.items.vectors[-1]
         with torch.no_grad():
             scores = torch.stack([ranker.score_query(one, items) for one in made.vectors]).float().cpu().numpy()
         places = target_ranks(scores[-1], asked.answers).astype(float)
