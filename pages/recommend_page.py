@@ -1,4 +1,4 @@
-"""Ask with words and photos, see ranked products and what each modality contributed. Asks, calls once, shows."""
+"""Ask with words, photos, a sound, a clip; see ranked products and what each contributed. Asks, calls once, shows."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import streamlit as st
 
-from core.domain import Notice, Query, Recommendation
+from core.domain import Modality, Notice, Query, Recommendation
 from core.errors import FusescopeError, ModelError, TextError
 from core.figures import contributions_figure, word_of
-from pages.shared import parts, services, visit
+from pages.shared import media_parts, parts, services, visit
 from pages.shared.theme import leading, literal
 
 LIMITS = services.LIMITS
@@ -73,15 +73,16 @@ def draw_inputs() -> None:
                     "Remove", key="recommend_drop", icon=":material/close:", type="tertiary",
                     on_click=visit.drop_photos, help="The next question goes without the photos of this one.",
                 )  # fmt: skip
+    media, said = media_parts.media_inputs(services.run_chosen(st.session_state.get(visit.RUN)))
     pressed = st.button(
         "Recommend", key=visit.GO, type=leading(), icon=":material/search:", shortcut="Ctrl+Enter", width="stretch"
     )
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         run, user = draw_options()
         st.button("Start afresh", key="recommend_afresh", type="tertiary", on_click=visit.start_afresh)
-    parts.message_cards(read.notices, narrow=True)
+    parts.message_cards((*read.notices, *said), narrow=True)
     if pressed:
-        submit(text or "", shown, user, run)
+        submit(text or "", shown, user, run, media)
 
 
 def draw_options() -> tuple[str, str | None]:
@@ -113,7 +114,9 @@ def draw_options() -> tuple[str, str | None]:
     return run, user
 
 
-def submit(text: str, photos: tuple[bytes, ...], user: str | None, run: str) -> None:
+def submit(
+    text: str, photos: tuple[bytes, ...], user: str | None, run: str, media: dict[Modality, tuple[bytes, ...]]
+) -> None:
     """Cleans, stores, opens. What cannot be used is said; what can be used is kept."""
     notices: tuple[Notice, ...] = ()
     if text.strip():
@@ -121,7 +124,7 @@ def submit(text: str, photos: tuple[bytes, ...], user: str | None, run: str) -> 
             text, notices = services.clean_words(text)
         except TextError as refused:
             text, notices = "", (Notice(code=refused.code, message=str(refused)),)
-    if not text.strip() and not photos and not user:
+    if not text.strip() and not photos and not user and not any(media.values()):
         nothing = "nothing to go on yet; write a sentence, drop a photo or pick a known user, then press Recommend."
         parts.message_cards(notices or (Notice(code="E-TXT-EMPTY", message=nothing),), narrow=True)
         return
@@ -131,7 +134,9 @@ def submit(text: str, photos: tuple[bytes, ...], user: str | None, run: str) -> 
         parts.message_card(Notice(code="E-RATE-LIMIT", message=told), narrow=True)
         return
     try:
-        asked = visit.Address(query=services.ask(text, photos[: LIMITS.query_photos], user, run))
+        sounds, clips = media.get("audio", ()), media.get("video", ())
+        stored = services.ask(text, photos[: LIMITS.query_photos], user, run, sounds=sounds, clips=clips)
+        asked = visit.Address(query=stored)
     except FusescopeError as refused:
         parts.refusal(refused, title="The question could not be stored")
         return
@@ -241,7 +246,7 @@ def draw_link(address: visit.Address) -> None:
     base = (st.context.url or "").split("?")[0]
     query = "&".join(f"{name}={value}" for name, value in address.as_parameters().items())
     top = st.session_state.get(visit.TOP) or visit.DEFAULT_TOP
-    st.markdown("This address brings the query back, with its words, photos, run and user:")
+    st.markdown("This address brings the query back, with its words, photos, sound, clip, run and user:")
     st.code(f"{base}?{query}&{visit.TOP}={top}", language=None, wrap_lines=True)
 
 
@@ -261,7 +266,7 @@ def draw_sliders(answer: Recommendation) -> dict[str, float]:
         )  # fmt: skip
     columns[-1].button(
         "Reset", key="recommend_weights_back", icon=":material/restart_alt:", type="tertiary",
-        on_click=visit.restore_weights, args=(answer.players,), help="Both back to 1, the model as trained.",
+        on_click=visit.restore_weights, args=(answer.players,), help="All back to 1, the model as trained.",
     )  # fmt: skip
     return weights
 

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from core.domain import Catalogue, Distance, Interaction, Item, Query, RankedItem, Recommendation
-from core.errors import UnknownNameError
+from core.errors import ModelError, UnknownNameError
 
 COLOURS = {
     "red": (179, 38, 46),
@@ -219,6 +219,9 @@ class ToyWorkspace:
                 bundled=True,
             )
         ]
+
+    def run_folder(self, run: str) -> Path:
+        raise ModelError("E-MODEL-EMPTY", f"the toy run {run} has no files")
 
     def save_query(self, query: Query, run: str) -> str:
         key = hashlib.sha256(repr((query, run)).encode()).hexdigest()[:10]

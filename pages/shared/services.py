@@ -244,9 +244,12 @@ def csv_of(answer: Recommendation, shown: Shop) -> bytes:
     return as_csv(rows_of(answer, shown))
 
 
-def ask(text: str, photos: tuple[bytes, ...], user: str | None, run: str) -> str:
+def ask(
+    text: str, photos: tuple[bytes, ...], user: str | None, run: str, *,
+    sounds: tuple[bytes, ...] = (), clips: tuple[bytes, ...] = (),
+) -> str:  # fmt: skip
     """Stores a query and returns its id."""
-    return workspace().save_query(Query.of(text=text, images=photos, user=user), run)
+    return workspace().save_query(Query.of(text=text, images=photos, user=user, sounds=sounds, clips=clips), run)
 
 
 def recall(query_id: str = "", story_id: str = "", step: int = 1) -> tuple[Query, str]:
@@ -317,6 +320,12 @@ def story_photos(catalogue: str, paths: tuple[str, ...]) -> list[bytes]:
 
 def runs() -> list[Any]:
     return workspace().runs()
+
+
+def run_chosen(run: str | None) -> str:
+    """The run that the next question goes to: the one picked, else the first there is, "" without any."""
+    names = [known.run for known in runs()]
+    return run if run in names else (names[0] if names else "")
 
 
 def catalogues() -> list[Any]:

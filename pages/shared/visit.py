@@ -17,6 +17,10 @@ TEXT = "recommend_text"
 PHOTO = "recommend_photo"
 CAMERA_ON = "recommend_camera_on"
 CAMERA = "recommend_camera"
+SOUND = "recommend_sound"
+CLIP = "recommend_clip"
+MIC_ON = "recommend_microphone_on"
+MIC = "recommend_microphone"
 USER = "recommend_user"
 RUN = "recommend_run"
 TOP = "recommend_top"
@@ -120,8 +124,13 @@ def drop_photos() -> None:
 
 def uploader_key() -> str:
     """A new key empties the uploader when another query is opened."""
+    return in_round(PHOTO)
+
+
+def in_round(key: str) -> str:
+    """The key of an input that empties itself when another query is opened."""
     turn = st.session_state.get(_ROUND, 0)
-    return PHOTO if turn <= 1 else f"{PHOTO}_{turn}"
+    return key if turn <= 1 else f"{key}_{turn}"
 
 
 def remember_notices(notices: tuple[Notice, ...]) -> None:

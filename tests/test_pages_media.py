@@ -1,0 +1,47 @@
+"""Recommend with a sound and a clip, run whole over the toy shop."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import soundfile
+
+from pages.shared import media_services, visit
+from tests.test_pages import recommend_page, said, visit_app, world  # noqa: F401
+
+
+@pytest.fixture
+def four(world, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(media_services, "modalities_of", lambda run: ("text", "image", "audio", "video"))
+    return world
+
+
+def tone(seconds: float = 1.0) -> bytes:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, 0.3 * np.sin(np.arange(int(16_000 * seconds)) * 0.2), 16_000, format="WAV")
+    return buffer.getvalue()
+
+
+def test_a_run_of_words_and_photos_says_in_one_line_that_it_takes_no_sound(world):  # noqa: F811
+    at = recommend_page()
+    assert "trained without sounds and clips" in " ".join(caption.value for caption in at.caption)
+    assert not [uploader for uploader in at.file_uploader if uploader.label == "A sound"]
+
+
+def test_a_sound_alone_is_asked_and_the_link_restores_it(four):
+    at = recommend_page()
+    at.file_uploader(key=visit.SOUND).set_value([("tap.wav", tone(), "audio/wav")])
+    at.button(key=visit.GO).click().run()
+    assert not at.exception
+    (part,) = four.pipeline.asked[-1].of_modality("audio")
+    assert part.content[:4] == b"fLaC"  # our own copy
+    back = visit_app(recommend_query=at.query_params["recommend_query"])
+    assert [box.type for box in back.get("audio")] == ["audio"]
+
+
+def test_a_broken_sound_is_refused_in_words_with_its_code(four):
+    at = recommend_page()
+    at.file_uploader(key=visit.SOUND).set_value([("no.wav", b"RIFFxxxxnothing", "audio/wav")]).run()
+    assert "E-AUD-TYPE" in said(at) and "was expected" in said(at)
