@@ -36,8 +36,7 @@ class MediumRead:
 def modalities_of(run: str) -> tuple[Modality, ...]:
     """The modalities a run was trained with; words and photos where its record cannot be read."""
     try:
-        told = json.loads((services.workspace().run_folder(run) / "run.json").read_text(encoding="utf-8"))
-        wanted = str(told["settings"]["modalities"]).replace(" ", "").split(",")
+        wanted = json.loads((services.workspace().run_folder(run) / "run.json").read_text(encoding="utf-8"))["widths"]
     except (FusescopeError, OSError, KeyError, ValueError):
         return WORDS_AND_PHOTOS
     known: tuple[Modality, ...] = ("text", "image", "audio", "video")
