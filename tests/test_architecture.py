@@ -73,12 +73,11 @@ SCREEN = {"streamlit"}
 HEAVY = {"streamlit", "umap", "transformers", "timm", "numba", "sentence_transformers", "captum", "tensorboard"}
 MAY_LOAD_TORCH = {
     "encode", "align", "fuse", "rank", "train", "explain", "model", "features", "pipeline", "mapping", "scoring",
-    "explaining", "editing", "prepare",
-    "fallback",
+    "explaining", "editing", "prepare", "fallback", "nearest",
 }  # fmt: skip
 MEASURE_NETWORKS = {
     "core.evaluate.measure", "core.evaluate.run", "core.evaluate.judge", "core.evaluate.trust", "core.evaluate.audit",
-    "core.evaluate.truth_shares",
+    "core.evaluate.truth_shares", "core.evaluate.missing", "core.evaluate.knockout",
 }  # fmt: skip
 STAYS_LIGHT = {"core.explain.shapley", "core.explain.compare", "core.explain.contributions", "core.encode.weights"}
 

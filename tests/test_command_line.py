@@ -20,7 +20,8 @@ from tests.test_workspace import paint, write_run, write_shop
 
 PROJECT = Path(__file__).resolve().parents[1]
 COMMANDS = ("doctor", "import", "catalogues", "runs", "train", "evaluate", "recommend", "map", "align-report",
-            "explain", "audit", "cases", "report", "forget", "clean", "truth", "export")  # fmt: skip
+            "explain", "audit", "cases", "report", "forget", "clean", "truth", "simulate-missing",
+            "export")  # fmt: skip
 
 
 @pytest.fixture

@@ -168,7 +168,7 @@ def test_a_model_fuses_a_thing_with_its_filled_modality_as_training_does():
 
 
 def test_an_unknown_imputer_lists_the_known_ones():
-    with pytest.raises(UnknownNameError, match="generator, iterative, knn, mean, median, none, ridge"):
+    with pytest.raises(UnknownNameError, match="generator, interpolation, iterative, knn, mean, median, none, ridge"):
         build_imputer("zero", {}, 1)
 
 

@@ -17,7 +17,7 @@ from core.features import Features
 from core.figures_map import Mark, Points, by_group, by_number, by_slot, join_lines, map_figure
 from core.mapping import make, report
 from core.mapping.space import Spaces, spaces_of
-from core.mapping.stored import FORMAT, StoredMap, load_map, map_file, map_folder
+from core.mapping.stored import FORMAT, StoredMap, digest_of, load_map, map_file, map_folder
 from core.model import Model
 from core.pipeline import Pipeline, item_coalitions
 from tests.tiny_world import WIDTHS, tiny_catalogue, tiny_features, tiny_settings
@@ -311,7 +311,8 @@ def test_a_map_that_ships_beside_its_run_is_found(workspace, drawn) -> None:
 
 def test_a_map_of_another_format_is_drawn_anew(workspace, drawn) -> None:
     path = map_file(workspace, "tiny-run")
-    path.write_text(path.read_text().replace(f'"format":{FORMAT}', f'"format":{FORMAT + 1}', 1))
+    told = {**json.loads(path.read_text()), "format": FORMAT + 1}
+    path.write_text(json.dumps({**told, "digest": digest_of(told)}))
     assert load_map(workspace, "tiny-run") is None
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from core.commands import Answer, Reply, add, workspace_of
 from core.config import RunSettings
-from core.errors import InputError, SettingsError
+from core.errors import InputError
 from core.jobs.bar import Bar, duration
 from core.workspace import Workspace
 
@@ -53,6 +53,7 @@ def register(commands: Any) -> None:
         "--minutes", type=float, default=0.0, help="--grid: begin no pair later than that; then go on again"
     )
     one.add_argument("--job", type=int, help=argparse.SUPPRESS)
+    one.set_defaults(wrong_usage=one.error)
 
 
 def runs(options: argparse.Namespace) -> Reply:
@@ -81,9 +82,7 @@ def train(options: argparse.Namespace) -> Reply:
     from core.jobs.work import working
 
     if options.rank is None and not options.grid:
-        raise SettingsError(
-            "--rank is missing; the ranker is asked for unless --grid tries pairs. Add --rank content, say"
-        )
+        options.wrong_usage("--rank is missing; it is needed unless --grid tries pairs. Add --rank content, say")
     lists = {name: tuple(named.split(",")) for name in ("align", "fuse") if (named := getattr(options, name))}
     given = {one.name: getattr(options, one.name) for one in fields(RunSettings)}
     kept = {name: value for name, value in given.items() if value is not None and not (options.grid and name in lists)}
