@@ -77,11 +77,11 @@ def kept_media(address: Address, modality: Modality) -> tuple[bytes, ...]:
 def sound_figures(content: bytes) -> tuple[go.Figure, go.Figure, float]:
     """Waveform, spectrogram and seconds of one of our own copies."""
     from core.catalog.sounds import read_sound_safely
-    from core.encode.audio import log_mel
+    from core.editing import spectrogram_of
     from core.figures_media import spectrogram, waveform
 
     sound, _ = read_sound_safely(content, "sound.flac")
-    return waveform(sound.samples, sound.rate), spectrogram(log_mel(sound), sound.seconds), sound.seconds
+    return waveform(sound.samples, sound.rate), spectrogram(spectrogram_of(sound), sound.seconds), sound.seconds
 
 
 @st.cache_data(max_entries=16, show_spinner="Drawing the frames")
