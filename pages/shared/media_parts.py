@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.domain import Modality, Notice
 from pages.shared import media_services, parts, services, visit
+from pages.shared.theme import literal
 
 LIMITS = services.LIMITS
 SOUNDS = ["wav", "flac", "ogg", "oga", "opus", "mp3"]
@@ -28,7 +29,9 @@ def media_inputs(run: str) -> tuple[dict[Modality, tuple[bytes, ...]], tuple[Not
         given["video"], said = clip_input()
         notices += said
     if missing:
-        st.caption(f"This run was trained without {parts.listed(missing, 'and')}, so it takes none.")
+        able = [one.run for one in services.runs() if {"audio", "video"} <= set(media_services.modalities_of(one.run))]
+        hint = f" {literal(able[0])} does: choose it under Options." if able else ""
+        st.caption(f"This run was trained without {parts.listed(missing, 'and')}, so it takes none.{hint}")
     return given, tuple(notices)
 
 
