@@ -8,6 +8,8 @@ from types import SimpleNamespace
 
 import core.train.grid
 import core.train.run
+import pytest
+
 from core.__main__ import main
 from core.store.catalogues import save_catalogue
 from core.workspace import Workspace
@@ -57,5 +59,6 @@ def test_a_search_goes_on_where_its_minutes_ended_and_reads_media_once(tmp_path,
 
 
 def test_a_single_training_still_asks_for_its_ranker(tmp_path, capsys):
-    assert main(["train", "--home", str(tmp_path), "--catalogue", "tiny"]) != 0
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", "--home", str(tmp_path), "--catalogue", "tiny"])
     assert "--rank is missing" in capsys.readouterr().err
