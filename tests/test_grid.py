@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
-import core.train.grid
-import core.train.run
 import pytest
 
+import core.train.grid
+import core.train.run
 from core.__main__ import main
 from core.store.catalogues import save_catalogue
 from core.workspace import Workspace
