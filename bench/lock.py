@@ -1,7 +1,7 @@
-"""requirements.lock: every package that requirements.txt brings, with version and sha256: python -m bench.lock
+"""requirements-lock.txt: every package that requirements.txt brings, with version and sha256: python -m bench.lock
 
 Versions are those of the environment this runs in, hashes those that the package index gives. Installed by
-`pip install --no-deps --require-hashes -r requirements.lock`; for the system and Python it was made on.
+`pip install --no-deps --require-hashes -r requirements-lock.txt`; for the system and Python it was made on.
 """
 
 from __future__ import annotations
@@ -69,12 +69,12 @@ def main() -> None:
     lines = [
         f"# Made by python -m bench.lock on {platform.system()} {platform.machine()}, Python {sys.version_info.major}."
         f"{sys.version_info.minor}; CUDA libraries are not in it.",
-        "# pip install --no-deps --require-hashes -r requirements.lock",
+        "# pip install --no-deps --require-hashes -r requirements-lock.txt",
     ]
     for name, version in pins.items():
         assert re.fullmatch(r"[0-9a-f]{64}", known[name])
         lines += [f"{name}=={version} \\", f"    --hash=sha256:{known[name]}"]
-    (ROOT / "requirements.lock").write_text("\n".join(lines) + "\n")
+    (ROOT / "requirements-lock.txt").write_text("\n".join(lines) + "\n")
     print(f"{len(pins)} packages")
 
 

@@ -266,7 +266,7 @@ def test_s12_every_requirement_is_pinned_and_the_lock_names_hashes():
         if line.strip() and not line.startswith("#"):
             name, pin = re.fullmatch(r"([A-Za-z0-9_.-]+)(?:\[[^]]*\])?==([^ ;#]+).*", line.strip()).groups()
             wanted[re.sub(r"[-_.]+", "-", name).lower()] = pin
-    lock = ROOT / "requirements.lock"
+    lock = ROOT / "requirements-lock.txt"
     assert lock.is_file()
     hashed = r"^([A-Za-z0-9_.-]+)==(\S+) \\\n((?: +--hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)"
     blocks = re.findall(hashed, lock.read_text("utf-8"), re.MULTILINE)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from bench.case import Arm, Outcome, Sameness, Size
-from bench.cases import material
+from bench.cases import material, query
 
 PRODUCTS, SECONDS = 324, 5
 WIDTHS = {"text": 384, "image": 1280, "audio": 1280, "video": 1280}
@@ -82,21 +82,11 @@ def drawn_shop() -> Any:
     return Pipeline(told, model, shop, Coalitions(vectors=vectors, gates=torch.full((16, PRODUCTS, 4), 0.25)), "cpu")
 
 
-@dataclass
-class Ours:
-    pipeline: Any
-    label: str = "core.pipeline.recommend"
+class Ours(query.Ours):
+    """As there, asked with four modalities."""
 
     def prepare(self, step: int) -> Any:
         return question(step)
-
-    def run(self, given: Any) -> Any:
-        return self.pipeline.recommend(given, top=12)
-
-    def outcome(self, result: Any) -> Outcome:
-        scores = np.asarray([item.score for item in result.items])
-        explained = np.asarray([item.base + sum(item.phi.values()) for item in result.items])
-        return {"scores": scores, "explained": explained, "players": np.asarray(sorted(result.players))}
 
 
 @dataclass

@@ -181,8 +181,8 @@ def implicit_bpr(given: World, threads: int) -> Learning:
 
 
 @dataclass
-class Listing:
-    """The 20 best unknown items of every user."""
+class Work:
+    """An arm that needs nothing made ready: the same piece of work again and again."""
 
     label: str
     work: Any
@@ -192,6 +192,10 @@ class Listing:
 
     def run(self, given: Any) -> Any:
         return self.work()
+
+
+class Listing(Work):
+    """The 20 best unknown items of every user."""
 
     def outcome(self, result: Any) -> Outcome:
         return {"rows": np.asarray(result)}
@@ -259,18 +263,8 @@ def our_listing(given: World, users: Any, offers: Any, threads: int) -> Listing:
     return Listing("core.train.collaborative.best_unknown", work)
 
 
-@dataclass
-class Measuring:
+class Measuring(Work):
     """recall, ndcg, map and mrr at 5, 10, 20 and 50 of ready lists, a mean over users each."""
-
-    label: str
-    work: Any
-
-    def prepare(self, step: int) -> Any:
-        return step
-
-    def run(self, given: Any) -> Any:
-        return self.work()
 
     def outcome(self, result: Any) -> Outcome:
         return {"values": np.asarray([result[f"{name}@{k}"] for name in NAMES for k in KS])}

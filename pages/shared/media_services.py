@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.domain import Modality, Notice, Query
+from core.domain import MODALITIES, Modality, Notice, Query
 from core.errors import FusescopeError
 from pages.shared import services
 
@@ -39,8 +39,7 @@ def modalities_of(run: str) -> tuple[Modality, ...]:
         wanted = json.loads((services.workspace().run_folder(run) / "run.json").read_text(encoding="utf-8"))["widths"]
     except (FusescopeError, OSError, KeyError, ValueError):
         return WORDS_AND_PHOTOS
-    known: tuple[Modality, ...] = ("text", "image", "audio", "video")
-    return tuple(modality for modality in known if modality in wanted)
+    return tuple(modality for modality in MODALITIES if modality in wanted)
 
 
 def read_medium(modality: Modality, name: str, data: bytes) -> MediumRead:
