@@ -1,8 +1,9 @@
-"""python -m bench.interactions FOLDER [--ranks popularity,neighbours,factors,graph] [--seeds 999,42] [--json FILE]
+"""python -m bench.interactions FOLDER [--ranks popularity,neighbours,factors,graph] [--seeds 999,42] [--ablate]
 
 Rankers of who liked what on a folder with NAME.inter (userID, itemID, x_label) and, for `graph`, *_feat.npy beside it.
 Full ranking of all items, training items masked, ties as documented in core.evaluate.metrics. Epochs are chosen by
 recall@20 on validation rows; of several settings (`--search`) the best on validation is taken, never on test.
+`--ablate`: the last ranker also with each modality alone and with none, each with its own best weight of the graph.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from core.train.collaborative import TableTrainer
 from core.train.interactions import LEARNERS, build_learner, loss_of
 
 SHOWN = ("recall@20", "ndcg@20")
+SHARES = (0.05, 0.1, 0.2, 0.4)  # weights of the item graph that an ablation chooses from
 TUNED: dict[str, dict[str, dict[str, Any]]] = {  # what a search settled on, by the name of the folder
     "amazon_sports": {
         "factors": {"epochs": 60, "patience": 8, "user_rate": 0.001, "penalty": 0.05},
@@ -155,12 +157,35 @@ def search(world: World, grid: Sequence[RunSettings], tell: Callable[[str], None
     return grid[int(np.argmax([row["validation"] for row in rows]))], rows
 
 
+def ablated(
+    world: World, settings: RunSettings, seeds: Sequence[int], tell: Callable[[str], None]
+) -> dict[str, dict[str, Any]]:
+    """What is left of the features -> how the ranker does with them; the whole comes first, nothing at all last."""
+    names = [" + ".join(world.features), *world.features, "nothing"]
+    found = {}
+    for name in dict.fromkeys(names):
+        part = replace(world, features={m: x for m, x in world.features.items() if m in name.split(" + ")})
+        grid = [replace(settings, item_share=share) for share in (SHARES if part.features else (0.0,))]
+        chosen, tried = search(part, grid, tell)
+        found[name] = {**judged(part, chosen, seeds, tell), "rank": name, "search": tried}
+    return found
+
+
+def tell_differences(rows: Sequence[dict[str, Any]], best: dict[str, Any]) -> None:
+    """Paired over users, best less each other."""
+    for one in rows:
+        for metric in SHOWN:
+            d = paired(best["per_user"][metric], one["per_user"][metric]).difference
+            print(f"{best['rank']} - {one['rank']} {metric}: {d.value:+.4f} [{d.low:+.4f} {d.high:+.4f}]", flush=True)
+
+
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.interactions", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--ranks", default="popularity,neighbours,factors,graph")
     parser.add_argument("--seeds", default="999")
     parser.add_argument("--search", type=Path, help="JSON: rank -> list of settings, the best on validation is taken")
+    parser.add_argument("--ablate", action="store_true", help="the last ranker with each modality alone")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args(words)
@@ -168,19 +193,20 @@ def main(words: list[str] | None = None) -> int:
     seeds = [int(seed) for seed in asked.seeds.split(",")]
     world, rows = read_world(asked.folder), []
     grids = json.loads(asked.search.read_text("utf-8")) if asked.search else {}
+    tell = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
     for rank in asked.ranks.split(","):
         base = RunSettings(rank=rank, seed=seeds[0], **TUNED.get(asked.folder.name, {}).get(rank, {}))
         grid = [replace(base, **one) for one in grids.get(rank, [])]
-        tell = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
         chosen, tried = search(world, grid, tell) if grid else (base, [])
         learns = rank in ("factors", "graph")
         rows.append({**judged(world, chosen, seeds if learns else seeds[:1], tell), "search": tried})
         print(line_of(rows[-1]), flush=True)
-    for one in rows[:-1]:
-        for metric in SHOWN:
-            test = paired(rows[-1]["per_user"][metric], one["per_user"][metric])
-            d = test.difference
-            print(f"{rows[-1]['rank']} - {one['rank']} {metric}: {d.value:+.4f} [{d.low:+.4f} {d.high:+.4f}]")
+    tell_differences(rows[:-1], rows[-1])
+    if asked.ablate:
+        parts = list(ablated(world, chosen, seeds, tell).values())
+        print("\n".join(line_of(part) for part in parts), flush=True)
+        tell_differences(parts[1:], parts[0])
+        rows += parts
     if asked.json:
         report = [{key: value for key, value in row.items() if key != "per_user"} for row in rows]
         write_atomic(asked.json, (json.dumps(report, indent=1) + "\n").encode())
