@@ -29,7 +29,7 @@ from core.errors import InputError
 from core.evaluate.alignment import area_under_curve
 from core.evaluate.protocols import split_by
 from core.evaluate.splits import TRAIN
-from core.evaluate.trust import Case, draw_cases, scorer_of, trust
+from core.evaluate.trust import Case, contents_of, draw_cases, scorer_of, trust
 from core.explain.attribution import METHODS
 from core.explaining import Microscope, explain
 from core.features import Features, catalogue_features
@@ -129,7 +129,8 @@ def shop_cases(pipeline: Pipeline, features: Features, count: int) -> tuple[list
         if media.get("text") and others:
             case = Case(
                 scope="query", user=None, target=-1, group=row.item_id,
-                media={"text": media["text"], "image": (others[number % len(others)],)}, contents={"text": (row.text,)},
+                media={"text": media["text"], "image": (others[number % len(others)],)},
+                contents=contents_of(pipeline, row, {"text": media["text"]}),
             )  # fmt: skip
             scores = scorer_of(pipeline, features, case).whole_scores()[0]
             target = int(scores.argsort(descending=True)[drawn.integers(10)])

@@ -14,7 +14,7 @@ from core.catalog.clips import frames_in, without_frames
 from core.catalog.parts import READ
 from core.catalog.photos import read_image
 from core.catalog.sounds import silence
-from core.domain import Modality
+from core.domain import Interaction, Item, Modality
 from core.encode.states import States
 from core.errors import InputError
 from core.evaluate.measure import HELD
@@ -34,7 +34,7 @@ from core.explain.faithfulness import (
     trial_of,
     try_orders,
 )
-from core.features import Features, Media
+from core.features import Features, Media, parts_of
 from core.pipeline import Pipeline
 from core.scoring import PipelineScorer, case_scorer
 
@@ -45,8 +45,8 @@ MODELS = 1  # randomised models a case; over many cases one is enough
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One thing and one item to explain. media: rows of `features`; contents: texts and paths of photos; group: what
-    cases that are not independent share."""
+    """One thing and one item to explain. media: rows of `features`; contents: the sentence or path of each of them;
+    group: what cases that are not independent share."""
 
     scope: str
     user: str | None
@@ -92,10 +92,17 @@ def query_cases(pipeline: Pipeline, features: Features, split: Split) -> list[Ca
     modalities = pipeline.model.modalities
     for row, own, label in zip(pipeline.catalogue.interactions, features.interactions, split.labels, strict=True):
         if label in HELD["test"] and all(own.get(m) for m in modalities):
-            contents = {m: (row.text,) if m == "text" else tuple(row.media.get(m, ())) for m in modalities}
             media = {m: own[m] for m in modalities}
+            contents = contents_of(pipeline, row, media)
             found.append(Case(scope="query", user=None, target=-1, media=media, contents=contents, group=row.item_id))
     return found
+
+
+def contents_of(pipeline: Pipeline, thing: Item | Interaction, media: Media) -> dict[Modality, tuple[str, ...]]:
+    """The sentences and paths behind a thing's media, one a medium, in the same order; a modality is left out where
+    that is not so: of a ready-made matrix, or where a file could not be read."""
+    found = {m: tuple(dict.fromkeys(parts_of(thing, m))) for m in media if m not in pipeline.catalogue.features}
+    return {m: parts for m, parts in found.items() if len(parts) == len(media[m])}
 
 
 def user_cases(pipeline: Pipeline, features: Features) -> list[Case]:
@@ -107,8 +114,9 @@ def with_target(pipeline: Pipeline, features: Features, case: Case, target: int)
     if case.scope == "query":
         return Case(**{**vars(case), "target": target})
     item = pipeline.catalogue.items[target]
-    contents = {m: (item.text,) if m == "text" else tuple(item.media.get(m, ())) for m in pipeline.model.modalities}
-    return Case(**{**vars(case), "target": target, "media": features.items[target], "contents": contents})
+    media = features.items[target]
+    contents = contents_of(pipeline, item, media)
+    return Case(**{**vars(case), "target": target, "media": media, "contents": contents})
 
 
 def first_scores(pipeline: Pipeline, features: Features, case: Case) -> NDArray[np.float64]:
@@ -117,7 +125,7 @@ def first_scores(pipeline: Pipeline, features: Features, case: Case) -> NDArray[
 
 def scorer_of(pipeline: Pipeline, features: Features, case: Case) -> PipelineScorer:
     media = {m: [features.states[m][row] for row in rows] for m, rows in case.media.items() if rows}
-    read = {"text": list(case.contents.get("text", ()))} if media.get("text") else {}
+    read = {"text": list(case.contents["text"])} if "text" in case.contents else {}
     return case_scorer(pipeline, case.scope, media, read, case.target, case.user)
 
 
@@ -158,7 +166,7 @@ def trials_of(
     found: dict[str, dict[Modality, Trial]] = {name: {} for name in orders}
     generator = np.random.default_rng(seed)
     for m, units in scorer.units.items():
-        if len(units) < 2 or m not in EDITS:
+        if len(units) < 2 or m not in case.contents:
             continue
         steps = steps_of(len(units))
         ranked = [order_of(own[m], seed) for own in orders.values()]

@@ -72,6 +72,8 @@ FAULT_PLACE = {  # kind of fault -> the fields of a mark that must agree with it
     "mojibake": {"user_id": "user_id", "item_id": "item_id", "column": "column"},
     "html": {"user_id": "user_id", "item_id": "item_id", "column": "column"},
     "price_outlier": {"item_id": "item_id"},
+    "no_sound": {"item_id": "item_id"},
+    "silent_sound": {"item_id": "item_id", "file": "file"},
     "contradictory_review": {"user_id": "user_id", "item_id": "item_id"},
 }
 

@@ -14,14 +14,15 @@ import torch
 from numpy.typing import NDArray
 
 from core.catalog.photos import read_image
-from core.domain import Interaction, Query
+from core.domain import Interaction, Modality, Query
 from core.errors import InputError
 from core.evaluate.audit import Fuse
 from core.evaluate.measure import HELD, LIKED
 from core.evaluate.protocols import split_by
 from core.evaluate.significance import bootstrap, paired
 from core.evaluate.splits import TRAIN, Split
-from core.evaluate.truth import feature_of, planted_truth
+from core.evaluate.trust import contents_of
+from core.evaluate.truth import feature_of, heard_feature, planted_truth
 from core.explain.attribution import DEFAULT, attribute
 from core.explain.faithfulness import correlation
 from core.explain.shapley import shapley, shares
@@ -38,6 +39,7 @@ NAMES = 0.9  # share of the texts with a word that must have the level it names
 SEEN = 5  # texts that a word must be in before it can name anything
 DRAWS = 12  # products that stand where a modality is taken away
 WORDS = 3  # strongest words that are looked at
+TELLS: Mapping[Modality, str] = {"text": "read", "image": "look", "video": "look", "audio": "heard"}
 Truth = Mapping[str, Any]
 
 
@@ -66,27 +68,34 @@ def measured_truth(
 
 
 def share_agreement(pipeline: Pipeline, features: Features, split: Split, truth: Truth) -> dict[str, Any]:
-    """Rank correlation over users between the planted share of looks and the measured share of the photo: the mean
-    item-scope share over that user's held-out likes. `spearman`: a modality taken away is absent; `others_spearman`: it
-    becomes another product's, a mean over `DRAWS` of them. `oracle_spearman`: what a ridge regression on the true
-    attributes reaches from the same ratings."""
-    held = held_likes(pipeline, split)
+    """Rank correlation over users between the planted share of a sense and the measured share of the modality that
+    tells it: the mean item-scope share over that user's held-out likes.
+
+    `spearman` and what stands beside it: the photo and looks; `modalities`: the same of every modality of the run, with
+    the mean share. `spearman`: a modality taken away is absent; `others_spearman`: it becomes another product's, a mean
+    over `DRAWS` of them. `oracle_spearman`: what a ridge regression on the true attributes of all the senses reaches
+    from the same ratings."""
+    held, modalities = held_likes(pipeline, split), pipeline.model.modalities
     users = [user for user in held if user in truth["users"] and user in pipeline.user_rows]
-    if "known user" not in pipeline.model.ranker.cases or "image" not in pipeline.model.modalities or len(users) < 20:
+    if "known user" not in pipeline.model.ranker.cases or "image" not in modalities or len(users) < 20:
         return {"spearman": None, "oracle_spearman": None, "users": len(users)}
-    planted = np.array([truth["users"][user]["share_look"] for user in users])
-    measured = np.array([photo_share(pipeline, user, held[user]) for user in users])
-    against_others = shares_against_others(pipeline, features, users, held)
+    measured = np.array([measured_shares(pipeline, user, held[user]) for user in users])  # (U, M)
+    against_others = shares_against_others(pipeline, features, users, held)  # (U, M)
     oracle = oracle_shares(pipeline, split, truth, users, held)
-    ours, best = correlation(planted, measured), correlation(planted, oracle)
-    return {
-        "spearman": ours,
-        "spearman_interval": rank_interval(planted, measured),
-        "others_spearman": correlation(planted, against_others),
-        "oracle_spearman": best,
-        "of_oracle": ours / best,
-        "users": len(users),
-    }
+    found = {}
+    for row, m in enumerate(modalities):
+        if TELLS[m] not in oracle:
+            continue
+        planted = np.array([truth["users"][user].get(f"share_{TELLS[m]}", 0.0) for user in users])
+        ours, best = correlation(planted, measured[:, row]), correlation(planted, oracle[TELLS[m]])
+        found[m] = {
+            "sense": TELLS[m], "mean": float(measured[:, row].mean()), "planted_mean": float(planted.mean()),
+            "spearman": ours, "spearman_interval": rank_interval(planted, measured[:, row]),
+            "others_spearman": correlation(planted, against_others[:, row]), "oracle_spearman": best,
+            "of_oracle": ours / best,
+        }  # fmt: skip
+    photo = {name: value for name, value in found["image"].items() if name not in ("sense", "mean", "planted_mean")}
+    return {**photo, "users": len(users), "modalities": found}
 
 
 def held_likes(pipeline: Pipeline, split: Split) -> dict[str, list[int]]:
@@ -97,15 +106,16 @@ def held_likes(pipeline: Pipeline, split: Split) -> dict[str, list[int]]:
     return held
 
 
-def photo_share(pipeline: Pipeline, user: str, items: Sequence[int]) -> float:
+def measured_shares(pipeline: Pipeline, user: str, items: Sequence[int]) -> NDArray[np.float64]:
+    """(M,) mean over these items."""
     phi = shapley(pipeline.rank(Query(user=user), None)[:, items])  # (M, held)
-    return float(shares(phi)[pipeline.model.modalities.index("image")].mean())
+    return shares(phi).mean(1)
 
 
 def shares_against_others(
     pipeline: Pipeline, features: Features, users: Sequence[str], held: Mapping[str, Sequence[int]]
 ) -> NDArray[np.float64]:
-    """(U,) the same with other products' media as the baseline: v(S) = mean over draws of the score of the item with
+    """(U, M) the same with other products' media as the baseline: v(S) = mean over draws of the score of the item with
     the modalities in S and the drawn product's otherwise."""
     fuse, modalities = Fuse(pipeline, features), pipeline.model.modalities
     drawn = np.random.default_rng(0).permutation(len(features.items))[:DRAWS]
@@ -121,23 +131,20 @@ def shares_against_others(
             with torch.inference_mode():
                 scores = pipeline.model.ranker.score_users(history, fuse(mixed), pipeline.known, met)
             values[row] += scores.double().cpu().numpy() / len(drawn)
-    photo = shares(shapley(values))[modalities.index("image")]  # (U, N)
-    return np.array([photo[row, list(held[user])].mean() for row, user in enumerate(users)])
+    found = shares(shapley(values))  # (M, U, N)
+    return np.array([found[:, row, list(held[user])].mean(1) for row, user in enumerate(users)])
 
 
 def oracle_shares(
     pipeline: Pipeline, split: Split, truth: Truth, users: Sequence[str], held: Mapping[str, Sequence[int]]
-) -> NDArray[np.float64]:
-    """Share of the look attributes in a ridge regression of each user's training ratings on the true attributes."""
+) -> dict[str, NDArray[np.float64]]:
+    """sense -> (U,) share of its attributes in a ridge regression of each user's training ratings on all the true
+    attributes."""
     from sklearn.linear_model import RidgeCV
 
-    ids = [item.item_id for item in pipeline.catalogue.items]
-    look = np.array([[feature_of(truth["items"][one], name) for name in truth["vocabulary"]["look_features"]]
-                     for one in ids])  # fmt: skip
-    pairs = [name.split(":") for name in truth["vocabulary"]["read_features"]]
-    read = np.array([[float(truth["items"][one]["read"][axis] == level) for axis, level in pairs] for one in ids])
-    table = np.concatenate([look, read], 1)
-    table = table - table.mean(0)
+    blocks = true_attributes(truth, [item.item_id for item in pipeline.catalogue.items])
+    table = np.concatenate(list(blocks.values()), 1)
+    table, borders = table - table.mean(0), np.cumsum([block.shape[1] for block in blocks.values()])[:-1]
     position, rated = pipeline.catalogue.position(), defaultdict(list)
     for row, label in zip(pipeline.catalogue.interactions, split.labels, strict=True):
         if label == TRAIN and row.rating is not None:
@@ -146,10 +153,21 @@ def oracle_shares(
     for user in users:
         rows, stars = (list(one) for one in zip(*rated[user], strict=True))
         weights = RidgeCV(np.logspace(-1, 3, 9)).fit(table[rows], stars).coef_
-        parts = table[list(held[user])] * weights
-        sides = np.abs(np.stack([parts[:, : look.shape[1]].sum(1), parts[:, look.shape[1] :].sum(1)]))
-        found.append(float((sides[0] / np.maximum(sides.sum(0), 1e-12)).mean()))
-    return np.array(found)
+        parts = np.split(table[list(held[user])] * weights, borders, axis=1)
+        found.append(shares(np.stack([part.sum(1) for part in parts])).mean(1))
+    return dict(zip(blocks, np.array(found).T, strict=True))
+
+
+def true_attributes(truth: Truth, ids: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    """sense -> (N, F) what is planted in the products; a sense that the truth does not know is left out."""
+    vocabulary, known = truth["vocabulary"], [truth["items"][one] for one in ids]
+    pairs = [name.split(":") for name in vocabulary["read_features"]]
+    blocks = {
+        "look": [[feature_of(item, name) for name in vocabulary["look_features"]] for item in known],
+        "read": [[float(item["read"][axis] == level) for axis, level in pairs] for item in known],
+        "heard": [[heard_feature(item, name) for name in vocabulary.get("heard_features", ())] for item in known],
+    }
+    return {sense: np.array(rows) for sense, rows in blocks.items() if rows[0]}
 
 
 def rank_interval(planted: NDArray[np.float64], measured: NDArray[np.float64]) -> list[float]:
@@ -184,7 +202,8 @@ def words_named(
     for number in sorted(order):
         row, media = rows[number]
         states = {"text": [features.states["text"][at] for at in media["text"]]}
-        scorer = case_scorer(pipeline, "query", states, {"text": [row.text]}, position[row.item_id], None)
+        read = {"text": list(contents_of(pipeline, row, {"text": media["text"]}).get("text", ()))}
+        scorer = case_scorer(pipeline, "query", states, read, position[row.item_id], None)
         weights = attribute(scorer, method)
         names = scorer.units["text"].names
         hits = np.array([bool(named(word, lexicon) & cared(truth, row.user_id)) for word in names])
@@ -211,7 +230,7 @@ def words_named(
 def told_in(truth: Truth, row: Interaction) -> frozenset[str]:
     """Attributes that a review tells, "axis:level" or "kind:value"."""
     told = truth["reviews"].get(f"{row.user_id} {row.item_id}", {})
-    return frozenset((*told.get("read", ()), *told.get("seen", ())))
+    return frozenset((*told.get("read", ()), *told.get("seen", ()), *told.get("heard", ())))
 
 
 def cared(truth: Truth, user: str) -> frozenset[str]:
@@ -224,7 +243,12 @@ def cared(truth: Truth, user: str) -> frozenset[str]:
         f"{kinds[n]}:{n}" for n, taste in zip(vocabulary["look_features"], own["look_taste"], strict=True)
         if n in kinds and abs(taste) >= CARES
     )  # fmt: skip
-    return frozenset((*read, *look))
+    heard = [
+        level for n, taste in zip(vocabulary.get("heard_features", ()), own.get("heard_taste", ()), strict=False)
+        if abs(taste) >= CARES
+        for level in ([n] if ":" in n else [f"{n}:{one}" for one in vocabulary["heard"][n]])
+    ]  # fmt: skip
+    return frozenset((*read, *look, *heard))
 
 
 def naming_words(texts: Iterable[tuple[str, frozenset[str]]]) -> dict[str, frozenset[str]]:
