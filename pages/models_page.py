@@ -12,10 +12,10 @@ from core.config import RunSettings
 from core.domain import Query
 from core.errors import FusescopeError
 from core.figures_training import intervals_alt, intervals_figure
+from pages.shared import missing_parts, parts, services
 from pages.shared import models_parts as drawn
 from pages.shared import models_services as models
 from pages.shared import models_visit as choice
-from pages.shared import parts, services
 from pages.shared.theme import leading, literal
 
 log = logging.getLogger("fusescope.pages")
@@ -383,7 +383,8 @@ view = st.segmented_control(
     persist_state="session",
 )  # fmt: skip
 try:
-    {choice.LEADERBOARD: draw_leaderboard, choice.SIDES: draw_sides}.get(view, draw_training)()
+    views = {choice.LEADERBOARD: draw_leaderboard, choice.SIDES: draw_sides, choice.MISSING: missing_parts.draw}
+    views.get(view, draw_training)()
 except FusescopeError as told:
     parts.refusal(told, title="This cannot be shown")
 parts.foot(services.machine().device)

@@ -57,11 +57,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "figures_explain": GROUND | {"figures"},
     "figures_map": GROUND | {"figures"},
     "figures_training": GROUND | {"figures"},
+    "figures_missing": GROUND | {"figures"},
 }
 ABOVE_EVERYTHING = {"core.__main__", "core.doctor"}  # the command line binds all of core
 PAGE_MAY_IMPORT = GROUND | {
     "presets", "figures", "figures_explain", "figures_media", "figures_map", "figures_training", "figures_errors",
-    "figures_data",
+    "figures_data", "figures_missing",
 }  # fmt: skip
 SHARED_MAY_IMPORT = PAGE_MAY_IMPORT | {
     "workspace", "pipeline", "jobs", "evaluate", "report", "importing", "doctor", "catalog", "explain", "people",

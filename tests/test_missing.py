@@ -11,6 +11,8 @@ import pytest
 from core.domain import Catalogue, Item
 from core.errors import InputError, SettingsError
 from core.evaluate.missing import Loss, Measure, best, kept, lost, poorer, without
+from core.evaluate.missing_kept import flat, joined, keep, kept_answers, read
+from core.figures_missing import missing_alt, missing_figure, moved_shares_figure
 
 ITEMS = tuple(
     Item(item_id=f"i{at}", title=f"item {at}", category="mugs > blue" if at < 4 else "bowls",
@@ -77,3 +79,71 @@ def test_a_loss_that_cannot_be_is_refused():
     for wrong in ({"ratio": 0.0}, {"ratio": 1.5}, {"how": "alphabet"}, {"when": "never"}):
         with pytest.raises(SettingsError, match="expected"):
             replace(Loss(modality="image", ratio=0.5), **wrong)
+
+
+def estimate(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 0.05, "high": value + 0.05}
+
+
+def row(ratio: float, method: str, part: str, value: float, **more) -> dict:
+    return {"ratio": ratio, "method": method, "subject": "users", "part": part, "moved": True, "lost": 4, "of": 8, "n": 9,
+            "metrics": {"ndcg@10": estimate(value)}, "kept": estimate(value / 0.4), "chosen": False,
+            "shares": {"text": estimate(0.75), "image": estimate(0.25)}, **more}  # fmt: skip
+
+
+def answer(*rows: dict, **more) -> dict:
+    whole = [row(0.0, "", part, 0.4) for part in ("validation", "test")]
+    return {"run": "shop-run", "catalogue": "shop", "modality": "image", "how": "random", "when": "items", "seed": 0,
+            "modalities": ["text", "image"], "complete": whole, "chosen": {}, "rows": list(rows), **more}  # fmt: skip
+
+
+def test_what_is_simulated_later_joins_what_is_kept_and_the_choice_is_made_anew():
+    before = answer(row(0.5, "none", "validation", 0.30), row(0.5, "knn", "validation", 0.20))
+    now = answer(row(0.5, "knn", "validation", 0.35), row(0.3, "none", "validation", 0.38))
+    found = joined(before, now)
+    told = [(one["ratio"], one["method"], one["metrics"]["ndcg@10"]["value"], one["chosen"]) for one in found["rows"]]
+    assert told == [(0.3, "none", 0.38, True), (0.5, "none", 0.30, False), (0.5, "knn", 0.35, True)]
+    assert found["chosen"] == {"0.3": "none", "0.5": "knn"}
+
+
+class Held:
+    """A workspace as far as keeping needs one."""
+
+    def __init__(self, home: Path, weights: str) -> None:
+        self.home, self.weights = home, weights
+
+    def run_folder(self, run: str) -> Path:
+        folder = self.home / run
+        folder.mkdir(exist_ok=True)
+        (folder / "run.json").write_text(f'{{"digests": {{"model.safetensors": "{self.weights}"}}}}')
+        return folder
+
+
+def test_a_simulation_is_there_for_the_same_weights_and_catalogue_and_for_no_others(tmp_path):
+    held = Held(tmp_path, "a" * 64)
+    path = keep(held, answer(row(0.5, "none", "test", 0.3)), "v" * 64)
+    assert [one["rows"][0]["method"] for one in kept_answers(held, "shop-run", "v" * 64)] == ["none"]
+    assert not kept_answers(held, "shop-run", "w" * 64)
+    assert not kept_answers(Held(tmp_path, "b" * 64), "shop-run", "v" * 64)
+    path.write_text("{")
+    assert read(path) is None and not kept_answers(held, "shop-run", "v" * 64)
+
+
+def test_the_table_has_the_complete_data_first_and_three_numbers_an_estimate():
+    rows = flat(answer(row(0.5, "none", "test", 0.3)))
+    assert [one["method"] for one in rows] == ["complete", "complete", "none"]
+    assert rows[-1]["ndcg_10"] == 0.3 and rows[-1]["kept"] == 0.3 / 0.4 and rows[-1]["share_text_low"] == 0.7
+    assert all(list(one) == list(rows[0]) for one in rows)
+
+
+def test_the_figure_shows_every_way_with_its_interval_and_the_chosen_one_larger():
+    rows = [row(0.5, "none", "test", 0.3, chosen=True), row(0.5, "knn", "test", 0.2)]
+    figure = missing_figure(rows, row(0.0, "", "test", 0.4), "ndcg@10", "image")
+    assert [(one.name, one.y, one.marker.size) for one in figure.data] == [
+        ("none", (0.3,), (13,)), ("knn", (0.2,), (8,)),
+    ]  # fmt: skip
+    assert figure.data[0].error_y.array == pytest.approx((0.05,))
+    assert "50% missing, none 0.300 (0.250 to 0.350)" in missing_alt(rows, row(0, "", "test", 0.4), "ndcg@10", "image")
+    bars = moved_shares_figure(rows, row(0.0, "", "test", 0.4), ["text", "image"])
+    assert [bar.x for bar in bars.data] == [(0.75,) * 3, (0.25,) * 3]
+    assert bars.data[0].y == ("knn", "none", "nothing missing")

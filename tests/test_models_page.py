@@ -327,3 +327,30 @@ def test_the_page_stays_within_what_a_page_may_hold(trained, monkeypatch):
 
     for view in choice.VIEWS:
         assert count(open_page(monkeypatch, trained, view).main) < 150
+
+
+# ---- What if missing
+
+
+def test_a_modality_can_go_missing_in_a_job_and_its_figure_is_there_afterwards(trained, monkeypatch, commands):
+    from core.evaluate.missing_kept import keep
+    from tests.test_missing import answer, row
+
+    at = open_page(monkeypatch, trained, choice.MISSING)
+    assert "What if a modality is missing?" in said(at)
+    at.button(key="missing_go").click().run()
+    (command,) = commands
+    assert command[3] == "simulate-missing" and command[command.index("--ratio") + 1] == "0.5"
+    assert command[command.index("--modality") + 1] == "image" and "--method" not in command
+    told = answer(row(0.5, "none", "test", 0.36, chosen=True), row(0.5, "knn", "test", 0.2), run="tiny-b")
+    keep(trained, told, trained.catalogue("tiny").version)
+    at.run()
+    assert not at.exception
+    assert "validation chooses none, which keeps 90% (85% to 95%)" in said(at).replace("**", "")
+    at.toggle(key="missing_as_table").set_value(True).run()
+    assert list(at.dataframe[0].value["method"]) == ["complete", "none", "knn"]
+
+
+def test_a_run_that_reads_one_modality_is_not_offered(trained, monkeypatch):
+    at = open_page(monkeypatch, trained, choice.MISSING)
+    assert at.selectbox(key="missing_run").options == ["tiny-b", "tiny-a"]

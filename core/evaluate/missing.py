@@ -21,6 +21,7 @@ from core.domain import Aligned, Catalogue, Encoded, Estimate, Modality, Query
 from core.errors import InputError, SettingsError
 from core.evaluate.measure import FEWEST_QUERIES, LIKED, fullest, next_item
 from core.evaluate.metrics import target_ranks
+from core.evaluate.missing_kept import best, keep
 from core.evaluate.protocols import split_by
 from core.evaluate.significance import bootstrap
 from core.evaluate.splits import TEST, TRAIN, VALIDATION, Split, stars
@@ -75,7 +76,8 @@ def simulate(
     when: str = "items", methods: Sequence[str] = (), seed: int = 0, on_step: OnStep | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """`rows`: ratio x method x subject x part, with `metrics` and `kept` (ndcg@10 over the complete data's) as
-    value, low, high, and `shares` of every modality; `complete` the same without a loss; `chosen` {ratio: method}.
+    value, low, high, and `shares` of every modality; `complete` the same without a loss; `chosen` {ratio: method}. Kept
+    in the workspace (`missing_kept.py`).
 
     Raises SettingsError for what cannot be simulated, UnknownNameError.
     """
@@ -97,13 +99,15 @@ def simulate(
     chosen = {str(loss.ratio): best(rows, loss.ratio) for loss in losses}
     for row in rows:
         row["chosen"] = chosen[str(row["ratio"])] == row["method"]
-    return {
+    answer = {
         "run": run, "catalogue": pipeline.catalogue.name, "modality": modality, "how": how, "when": when, "seed": seed,
         "modalities": list(pipeline.model.modalities), "chosen": chosen,
         "complete": [{"subject": s, "part": p, **told(one, one, pipeline.model.modalities)}
                      for (s, p), one in complete.items()],
         "rows": rows,
     }  # fmt: skip
+    keep(workspace, answer, pipeline.catalogue.version)
+    return answer
 
 
 def usable(pipeline: Pipeline) -> tuple[str, ...]:
@@ -125,15 +129,6 @@ def must(pipeline: Pipeline, modality: Modality, methods: Sequence[str]) -> None
             raise SettingsError(f"aligner {pipeline.settings.align} has no generators; train a run with adversarial")
         if method != "generator":
             build_imputer(method, {}, 0)  # names the known ones for an unknown name
-
-
-def best(rows: Sequence[Mapping[str, Any]], ratio: float) -> str:
-    """The way to fill in with the highest validation ndcg@10: of users where there are any, else of queries."""
-    judged = [row for row in rows if row["ratio"] == ratio and row["part"] == "validation"]
-    judged = judged or [row for row in rows if row["ratio"] == ratio]
-    subject = "users" if any(row["subject"] == "users" for row in judged) else "queries"
-    judged = [row for row in judged if row["subject"] == subject and row["moved"]] or judged
-    return str(max(judged, key=lambda row: row["metrics"]["ndcg@10"]["value"])["method"])
 
 
 # ---- what is masked

@@ -21,8 +21,8 @@ LEFT, RIGHT, ASKED_BY, USER, WORDS, PHOTO = (
     "models_left", "models_right", "models_asked_by", "models_user", "models_words", "models_photo",
 )  # fmt: skip
 
-TRAIN, LEADERBOARD, SIDES = "Train", "Leaderboard", "Side by side"
-VIEWS = (TRAIN, LEADERBOARD, SIDES)
+TRAIN, LEADERBOARD, SIDES, MISSING = "Train", "Leaderboard", "Side by side", "What if missing"
+VIEWS = (TRAIN, LEADERBOARD, SIDES, MISSING)
 AGAIN_AFTER = 3.0  # seconds in which the same press again is a double click
 
 _PRESSED, _ACTIVE = "models_pressed", "models_active"
