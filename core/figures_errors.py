@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from core.domain import Modality
 from core.figures import color_of, plain, shorten, signed, word_of
@@ -73,19 +77,42 @@ def slices_figure(
     return figure
 
 
-def blame_figure(inside: Mapping[Modality, Sequence[float]], outside: Mapping[Modality, Sequence[float]]) -> go.Figure:
-    """How the blame of each modality is spread over a slice (filled) and over the rest (outlined): quartile boxes."""
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """How a modality's blame (nats) is spread over `cases` cases; low and high: 5 % and 95 %; misled: share above 0."""
+
+    cases: int
+    low: float
+    lower: float
+    median: float
+    upper: float
+    high: float
+    misled: float
+
+    @classmethod
+    def of(cls, blame: NDArray[np.floating[Any]]) -> Spread:
+        points = np.quantile(blame, (0.05, 0.25, 0.5, 0.75, 0.95)) if len(blame) else np.full(5, np.nan)
+        names = ("low", "lower", "median", "upper", "high")
+        misled = float((blame > 0).mean()) if len(blame) else 0.0
+        return cls(cases=len(blame), misled=misled, **dict(zip(names, map(float, points), strict=True)))
+
+
+def blame_figure(inside: Mapping[Modality, Spread], outside: Mapping[Modality, Spread]) -> go.Figure:
+    """How the blame of each modality is spread over a slice (filled) and over the rest (outlined): quartile boxes.
+
+    The boxes are drawn from their five numbers, so that a hundred thousand cases weigh no more than ten."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    for values, name, filled in ((inside, "these cases", True), (outside, "the rest", False)):
-        for modality, numbers in values.items():
-            if len(numbers):
-                colour = color_of(modality)
+    for spreads, name, filled in ((inside, "these cases", True), (outside, "the rest", False)):
+        for modality, one in spreads.items():
+            if one.cases:
+                colour, label = color_of(modality), f"{word_of(modality)}, {name}"
                 figure.add_box(
-                    x=numbers, y=[f"{word_of(modality)}, {name}"] * len(numbers), orientation="h", boxpoints=False,
-                    line={"color": colour, "width": 2}, fillcolor=colour if filled else "rgba(0,0,0,0)",
-                    opacity=0.75 if filled else 1.0, showlegend=False, name=f"{word_of(modality)}, {name}",
+                    y=[label], q1=[one.lower], median=[one.median], q3=[one.upper], lowerfence=[one.low],
+                    upperfence=[one.high], orientation="h", line={"color": colour, "width": 2},
+                    fillcolor=colour if filled else "rgba(0,0,0,0)", opacity=0.75 if filled else 1.0,
+                    showlegend=False, name=label,
                 )  # fmt: skip
     figure.update_layout(
         height=90 + 44 * len(figure.data), margin={"l": 8, "r": 8, "t": 16, "b": 44},
@@ -112,5 +139,53 @@ def ranks_figure(ours: Sequence[int], theirs: Sequence[int], names: tuple[str, s
         height=380, margin={"l": 8, "r": 8, "t": 16, "b": 44},
         xaxis={"type": "log", "title": f"rank of the truth in {plain(shorten(names[0], 30))}"},
         yaxis={"type": "log", "title": f"rank in {plain(shorten(names[1], 30))}"},
+    )  # fmt: skip
+    return figure
+
+
+def confusion_figure(counts: NDArray[np.int64]) -> go.Figure:
+    """True stars down, foretold stars across; the number in a cell is its ratings, the shade its share of the row."""
+    import plotly.graph_objects as go
+
+    stars = [str(star) for star in range(1, len(counts) + 1)]
+    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    figure = go.Figure(
+        go.Heatmap(
+            z=share, x=stars, y=stars, text=[[f"{cell:,}" for cell in row] for row in counts.tolist()],
+            texttemplate="%{text}", colorscale="Blues", zmin=0, zmax=1, showscale=False, xgap=2, ygap=2,
+            hovertemplate="really %{y}, foretold %{x}: %{text}, %{z:.0%} of the row<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.update_layout(
+        height=330, margin={"l": 8, "r": 8, "t": 16, "b": 44},
+        xaxis={"title": "stars foretold", "type": "category", "fixedrange": True},
+        yaxis={"title": "stars given", "type": "category", "autorange": "reversed", "fixedrange": True},
+    )  # fmt: skip
+    return figure
+
+
+def calibration_figure(
+    sure: Sequence[float], right: Sequence[float], lows: Sequence[float], highs: Sequence[float], counts: Sequence[int]
+) -> go.Figure:
+    """How often the class was right (with 95 % intervals) against how sure the run was of it; the line is honesty."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": UNSURE, "dash": "dot"}, showlegend=False,
+                       hoverinfo="skip")  # fmt: skip
+    figure.add_scatter(
+        x=list(sure), y=list(right), mode="lines+markers", showlegend=False, customdata=list(counts),
+        marker={"size": 9, "color": color_of("text")}, line={"width": 1.5, "color": color_of("text")},
+        error_y={
+            "type": "data", "symmetric": False, "thickness": 1.5,
+            "array": [high - at for high, at in zip(highs, right, strict=True)],
+            "arrayminus": [at - low for low, at in zip(lows, right, strict=True)],
+        },
+        hovertemplate="sure %{x:.2f}, right %{y:.2f}, %{customdata:,} ratings<extra></extra>",
+    )  # fmt: skip
+    figure.update_layout(
+        height=330, margin={"l": 8, "r": 8, "t": 16, "b": 44},
+        xaxis={"title": "how sure the run was of its class", "range": [0, 1.02], "fixedrange": True},
+        yaxis={"title": "share that was right", "range": [0, 1.02], "fixedrange": True},
     )  # fmt: skip
     return figure

@@ -24,6 +24,7 @@ from core.store.values import Annotation, CaseRef, SavedSlice
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from core.domain import Catalogue
     from core.evaluate.casebook import CaseBook
     from core.evaluate.slices import Condition
     from core.workspace import Workspace
@@ -107,6 +108,16 @@ def author_name(raw: str) -> str:
     if not name:
         raise _refused("nobody signed; a name of one letter or more was expected. Fill in your name.")
     return name
+
+
+def case_keys(catalogue: Catalogue) -> frozenset[str]:
+    """Every key that a case of this catalogue can have. What was said under another one is about a row that is gone,
+    after the catalogue was imported again for example; it stays, and is shown as such."""
+    from core.evaluate.cases import SCOPES, case_key
+
+    return frozenset(
+        case_key(scope, row.user_id, row.item_id, row.timestamp) for row in catalogue.interactions for scope in SCOPES
+    )
 
 
 # ---- agreement

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from core.domain import Catalogue, Interaction
 from core.errors import InputError, StoreError, TableError
+from core.evaluate.cases import case_key
 from core.evaluate.slices import Condition
 from core.people import (
     DEFAULT_LABELS,
@@ -18,6 +20,7 @@ from core.people import (
     annotations_csv,
     annotations_json,
     annotations_of,
+    case_keys,
     drop_slice,
     import_annotations,
     label_set,
@@ -110,6 +113,35 @@ def test_no_label_is_lost_between_twenty_threads_of_two_processes(workspace: Wor
     assert len({(one.case.key, one.author) for one in said}) == 20 * 50
 
 
+KILLED = """
+import sys
+from pathlib import Path
+from core.people import put_label
+from core.store.values import CaseRef
+from core.workspace import Workspace
+
+workspace = Workspace.open(Path(sys.argv[1]))
+for n in range(100_000):
+    put_label(workspace, "toys", [CaseRef(key=f"{n:016x}", user="u", item="i")], "Dora", "duplicate")
+    print(n, flush=True)
+"""
+
+
+def test_a_process_that_is_killed_while_labelling_loses_the_last_key_at_most(workspace: Workspace) -> None:
+    put_seen(workspace, SHOP, case(99_999), "Emil")  # the database is there
+    child = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(workspace.home)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    told = [int(child.stdout.readline()) for _ in range(25)]
+    child.kill()
+    told += [int(line) for line in child.communicate()[0].split()]
+    kept = {one.case.key for one in annotations_of(Workspace.open(workspace.home), SHOP) if one.labels}
+    assert {f"{n:016x}" for n in told} <= kept  # all that was acknowledged
+    assert len(kept) <= len(told) + 1
+    put_label(workspace, SHOP, [case(5)], "Emil", "duplicate")  # and nothing stays locked
+
+
 def test_two_people_label_the_same_case_at_once(workspace: Workspace) -> None:
     threads = [threading.Thread(target=put_label, args=(workspace, SHOP, [case(1)], name, "duplicate"))
                for name in ("Dora", "Emil", "Fay", "Gus")]  # fmt: skip
@@ -130,6 +162,19 @@ def test_nobody_labels_without_a_name_and_a_label_is_short(workspace: Workspace)
         put_label(workspace, SHOP, [case(1)], "  ", "duplicate")
     with pytest.raises(InputError, match="cannot be a label"):
         put_label(workspace, SHOP, [case(1)], "Dora", "a|b")
+
+
+def test_labels_of_a_case_whose_row_is_gone_are_told_from_the_others(workspace: Workspace) -> None:
+    """Imported again without its second row, the shop has no case of it; its label stays, under the same key."""
+    rows = [Interaction(user_id=f"u{n}", item_id="i", timestamp=n + 1) for n in range(3)]
+    keys = [case_key("query", row.user_id, row.item_id, row.timestamp) for row in rows]
+    for key in keys:
+        put_label(workspace, SHOP, [CaseRef(key=key, user="u", item="i")], "Dora", "duplicate")
+    again = Catalogue(name=SHOP, version="2", root=Path("x"), items=(), interactions=(rows[0], rows[2]))
+    kept = annotations_of(workspace, SHOP)
+    assert len(kept) == 3
+    assert [one.case.key for one in kept if one.case.key not in case_keys(again)] == [keys[1]]
+    assert case_key("user", "u0", "i", 1) in case_keys(again)
 
 
 # ---- agreement

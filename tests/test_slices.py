@@ -7,14 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.catalog.clean import Detection, Mark
 from core.domain import Catalogue, Interaction, Item
 from core.errors import ShapeError, UnknownNameError
-from core.evaluate.attributes import Attribute, attributes, bands, categories, one_of, script_of
+from core.evaluate.attributes import Attribute, attributes, bands, categories, language_of, one_of, script_of
 from core.evaluate.casebook import CaseBook, CaseSet
 from core.evaluate.cases import SHOWN, Cases, case_key, compare
+from core.evaluate.planted import sightings
 from core.evaluate.slices import (
     Condition,
     Search,
+    bundled,
     measure_slice,
     members,
     search_slices,
@@ -183,7 +186,73 @@ def test_what_a_case_says_about_itself_becomes_attributes() -> None:
     assert "script of the query" not in found  # all are Latin: nothing to compare
 
 
+def test_every_kind_of_fault_that_cleaning_found_is_an_attribute() -> None:
+    cases, shop = toy_cases(), toy_shop()
+    marks = (Mark(item_id="i3", score=2.0), Mark(item_id="i4", score=0.5))  # the second is below the limit
+    review = (Mark(item_id="i7", user_id="u7", score=2.0),)
+    faults = (
+        Detection(step="wrong_photo", marks=marks, looked_at=60, limit=1.0),
+        Detection(step="contradictory_review", marks=review, looked_at=240, limit=1.0),
+    )
+    found = {one.name: one for one in attributes(cases, shop, {}, {}, faults)}
+    photo, words = found["cleaning, photo of something else"], found["cleaning, words against stars"]
+    assert np.flatnonzero(photo.masks[photo.values.index("marked")]).tolist() == [3, 63, 123, 183]
+    assert np.flatnonzero(words.masks[words.values.index("marked")]).tolist() == [7]
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [("the lamp is not the one i saw", "English"), ("die Lampe ist nicht sehr hell", "German"),
+     ("la lampe est très belle pour une chambre", "French"), ("lamp 42", ""), ("", "")],
+)  # fmt: skip
+def test_the_language_of_a_text_is_told_by_its_small_words(text: str, language: str) -> None:
+    assert language_of(text) == language
+
+
+def test_planted_faults_are_counted_from_the_top_of_the_list() -> None:
+    """The worst case has a wrong photo, the second a contradictory review; another wrong photo is never asked about."""
+    loss = np.zeros(240, dtype=np.float32)
+    loss[[5, 9]] = [9.0, 8.0]
+    truth = {"faults": [
+        {"kind": "wrong_photo", "item_id": "i5"}, {"kind": "wrong_photo", "item_id": "elsewhere"},
+        {"kind": "contradictory_review", "item_id": "i9", "user_id": "u9"},
+        {"kind": "near_duplicate", "item_id": "elsewhere", "of": "i9"},
+    ]}  # fmt: skip
+    found = sightings(toy_cases(loss=loss), toy_shop(), truth, first=2)
+    photo, review, twice = found["wrong_photo"], found["contradictory_review"], found["near_duplicate"]
+    assert (photo.planted, photo.touched, photo.seen["worst"]) == (2, 4, 1)
+    assert (review.planted, review.touched, review.seen["worst"]) == (1, 1, 1)
+    assert (twice.touched, twice.seen["worst"]) == (4, 1)
+    assert photo.by_chance == pytest.approx(2 * 4 / 240)
+
+
 # ---- slices
+
+
+def test_many_products_are_drawn_in_bundles_and_the_interval_stays() -> None:
+    """The interval of 4,000 products by hand: the difference of two means, 1.96 standard errors either way."""
+    rng = np.random.default_rng(0)
+    group = np.arange(4000).astype(str)
+    inside = np.arange(4000) < 1000
+    values = rng.normal(size=4000) - 0.5 * inside
+    one = measure_slice([Condition(attribute="a", value="x")], inside, values, group)
+    error = np.sqrt(1 / 1000 + 1 / 3000)
+    assert (one.high - one.low) / 2 == pytest.approx(1.96 * error, rel=0.15)
+    assert bundled(np.arange(4000), 4000)[1] == 1000 and bundled(np.arange(7), 7)[0].tolist() == list(range(7))
+    member, _ = bundled(np.repeat(np.arange(2000), 2), 2000)
+    assert (member[::2] == member[1::2]).all()  # a product is never torn apart
+
+
+def test_more_finds_than_can_be_read_are_counted_and_the_surest_listed(monkeypatch) -> None:
+    from core.evaluate import slices
+
+    monkeypatch.setattr(slices, "MOST_LISTED", 1)
+    cases, shop = toy_cases(480, 120), toy_shop(480, 120)
+    weak = np.array([n % 120 % 3 == 0 for n in range(480)])
+    values = np.random.default_rng(1).uniform(0, 1, 480) - 0.9 * weak
+    search = search_slices(values, cases.item, known(cases, shop), metric="mrr", show=0)
+    assert len(search.slices) == 1 and search.slices[0].name == "colour: red"
+    assert search.found > 1
 
 
 def test_a_planted_weakness_is_found_first_and_nothing_else() -> None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from core.commands import DONE, REFUSED, Answer, Reply, add, count, run_options, workspace_of
-from core.errors import AddressError, UnknownNameError
+from core.errors import AddressError, InputError, UnknownNameError
 from core.jobs.bar import Bar
 
 if TYPE_CHECKING:
     from core.evaluate.casebook import CaseBook, CaseSet
+    from core.evaluate.planted import Sighting
     from core.workspace import Workspace
+
+Kept = TypeVar("Kept")
 
 
 def register(commands: Any) -> None:
@@ -22,12 +27,13 @@ def register(commands: Any) -> None:
         "cases --run studio-default --kind review+photo",
     )  # fmt: skip
     run_options(one)
-    one.add_argument("--kind", default="anything", help="review, photo, review+photo, anything (default) or users")
+    one.add_argument("--kind", default="anything", help="review, photo, review+photo, anything, users, stars")
     one.add_argument("--part", choices=("test", "validation"), default="test")
     one.add_argument("--protocol", default="", help="how the data are split; the run's own by default")
     one.add_argument("--metric", default="mrr", help="what slices are compared by: mrr, recall@1, recall@10 or loss")
     one.add_argument("--order", default="worst", help="worst (default), surprising, near or best")
     one.add_argument("--top", type=count, default=20, metavar="K", help="how many cases and slices to list")
+    one.add_argument("--faults", action="store_true", help="planted faults among the first 50, where a truth ships")
     one.add_argument("--job", type=int, help=argparse.SUPPRESS)
 
     one = add(
@@ -66,28 +72,58 @@ def case_set(options: argparse.Namespace) -> CaseSet:
 def book_of(workspace: Workspace, options: argparse.Namespace) -> CaseBook:
     """The cases that were made before, or made now as a job."""
     from core.evaluate.casebook import load_book, make_book
+
+    book = load_book(workspace, case_set(options))
+    return book or made(workspace, options, make_book, lambda one: len(one.cases))
+
+
+def made(
+    workspace: Workspace, options: argparse.Namespace, make: Callable[..., Kept], size: Callable[[Kept], int]
+) -> Kept:
+    """Made now, as a job that the page can follow."""
     from core.jobs.work import working
 
-    wanted, job = case_set(options), getattr(options, "job", None)
-    book = load_book(workspace, wanted)
-    if book is not None:
-        return book
-    bar, given = Bar(sys.stderr), wanted.arguments()
+    wanted, job, bar = case_set(options), getattr(options, "job", None), Bar(sys.stderr)
     try:
-        with working(workspace, "cases", wanted.target, arguments=given, job=job, show=bar.show) as work:
-            book = make_book(workspace, wanted, work.step)
-            work.finish({"cases": len(book.cases)})
+        with working(
+            workspace, "cases", wanted.target, arguments=wanted.arguments(), job=job, show=bar.show
+        ) as work:
+            book = make(workspace, wanted, work.step)
+            work.finish({"cases": size(book)})
     finally:
         bar.close()
     return book
 
 
+def stars(workspace: Workspace, options: argparse.Namespace) -> Reply:
+    """Of a run that foretells ratings: confusion matrix and calibration of both tasks."""
+    from core.evaluate.starbook import load_stars, make_stars
+
+    book = load_stars(workspace, case_set(options)) or made(workspace, options, make_stars, len)
+    tasks = {
+        task: {
+            **book.numbers(task), "confusion": book.confusion(task).tolist(),
+            "calibration": [asdict(one) for one in book.calibration(task)],
+        }
+        for task in book.tasks()
+    }  # fmt: skip
+    lines = []
+    for task, one in tasks.items():
+        lines.append(f"{task}: {one['rows']:,} ratings, accuracy {one['accuracy']:.4f}, MAE {one['mae']:.4f}, "
+                     f"calibration error {one['ece']:.4f}; true stars down, foretold across")  # fmt: skip
+        lines += [f"{star} " + "".join(f"{cell:>8,}" for cell in row) for star, row in enumerate(one["confusion"], 1)]
+    answer: Answer = {**book.about, "cases": len(book), "tasks": tasks}
+    return Reply(answer={**answer, "file": str(case_set(options).file(workspace))}, lines=lines)
+
+
 def cases(options: argparse.Namespace) -> Reply:
-    from core.evaluate.cases import METRICS
+    from core.evaluate.cases import METRICS, STARS
 
     if options.metric not in METRICS:
         raise UnknownNameError("metric", options.metric, METRICS)
     workspace = workspace_of(options)
+    if options.kind == STARS:
+        return stars(workspace, options)
     book = book_of(workspace, options)
     answer = told(book, options.metric, options.order, options.top)
     answer["file"] = str(case_set(options).file(workspace))
@@ -102,7 +138,33 @@ def cases(options: argparse.Namespace) -> Reply:
             for one in answer["slices"]
         ),
     ]
+    if options.faults:
+        from core.evaluate.planted import FIRST
+
+        seen = planted(book)
+        answer["planted"] = {kind: asdict(one) for kind, one in seen.items()}
+        lines += [f"planted faults among the first {FIRST} cases of each list, of all cases that a fault touches:"]
+        lines += [
+            f"{kind:<21} planted {one.planted:>3}  touches {one.touched:>5,} cases  "
+            + "  ".join(f"{name} {number:>2}" for name, number in one.seen.items())
+            + f"  by chance {one.by_chance:.1f}"
+            for kind, one in seen.items()
+        ]
     return Reply(answer=answer, lines=lines)
+
+
+def planted(book: CaseBook) -> dict[str, Sighting]:
+    """Kind of planted fault -> what is seen of it from the top. Raises InputError where no truth ships."""
+    from core.evaluate.planted import sightings
+    from core.evaluate.truth import planted_truth
+
+    truth = planted_truth(book.catalogue)
+    if truth is None:
+        raise InputError(
+            "E-INPUT-VALUE", f'"{book.catalogue.name}" has no truth.json, so nobody knows what is wrong in it; the '
+            "bundled catalogue was expected. Leave --faults out.",
+        )  # fmt: skip
+    return sightings(book.cases, book.catalogue, truth)
 
 
 def told(book: CaseBook, metric: str, order: str, top: int) -> Answer:

@@ -15,7 +15,8 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
-from core.domain import Catalogue, Item
+from core.catalog.clean import STEPS, Detection
+from core.domain import Catalogue, Interaction, Item
 from core.evaluate.cases import Cases
 
 MOST_VALUES = 40  # an attribute with more different words is a name or an id, no slice
@@ -24,6 +25,19 @@ PRICE_FACTOR = 10.0  # so many times away from its category's median a price is 
 SCRIPTS = (
     "Latin", "Cyrillic", "Greek", "Han", "Hiragana", "Katakana", "Hangul", "Arabic", "Hebrew", "Devanagari", "Thai",
 )  # fmt: skip
+SMALL_WORDS: dict[str, frozenset[str]] = {
+    language: frozenset(words.split())
+    for language, words in {
+        "English": "the and of to is it was for this with i my not but",
+        "German": "der die das und ist nicht ich mit ein eine zu den auch sehr",
+        "French": "le la les et est une des pas je pour que dans très c'est",
+        "Spanish": "el los las y es un una no por para con muy pero me",
+        "Italian": "il lo gli e è un una non per con molto ma che mi",
+        "Dutch": "de het een en is niet ik met van voor maar zeer heel dat",
+        "Portuguese": "o os as e é um uma não por para com muito mas que",
+    }.items()
+}
+FEWEST_SMALL = 2
 _SCRIPT = {script: regex.compile(rf"\p{{{script}}}") for script in SCRIPTS}
 Mask = NDArray[np.bool_]
 
@@ -37,10 +51,12 @@ class Attribute:
     masks: Mask
 
 
-def attributes(cases: Cases, catalogue: Catalogue, trained: Mapping[str, int], users: Mapping[str, int]) -> tuple[
-    Attribute, ...
-]:  # fmt: skip
-    """All attributes with at least two values among the cases. trained, users: training rows of items and of users."""
+def attributes(
+    cases: Cases, catalogue: Catalogue, trained: Mapping[str, int], users: Mapping[str, int],
+    faults: Sequence[Detection] = (),
+) -> tuple[Attribute, ...]:  # fmt: skip
+    """All attributes with at least two values among the cases. trained, users: training rows of items and of users;
+    faults: what cleaning found in the catalogue, where somebody looked."""
     items = {item.item_id: item for item in catalogue.items}
     truth = [items[str(item)] for item in cases.item]
     rows = [catalogue.interactions[int(row)] for row in cases.row]
@@ -52,6 +68,7 @@ def attributes(cases: Cases, catalogue: Catalogue, trained: Mapping[str, int], u
         bands("words in the query", [len(row.text.split()) for row in rows], "words"),
         one_of("photos in the query", [_upto(len(row.media.get("image", ())), 3) for row in rows]),
         one_of("script of the query", [script_of(row.text) for row in rows]),
+        one_of("language of the query", [language_of(row.text) for row in rows]),
         one_of("stars of the review", ["unrated" if row.rating is None else f"{row.rating:g}" for row in rows]),
         *categories(truth),
         bands("price", [item.price for item in truth]),
@@ -64,6 +81,7 @@ def attributes(cases: Cases, catalogue: Catalogue, trained: Mapping[str, int], u
         one_of("twin listing", np.where(cases.twin >= TWIN, "another product is nearly the same", "none")),
         one_of("group on the map", _cluster_names(cases, truth)),
         *_columns(truth),
+        *_faults(faults, truth, rows),
     ]
     return tuple(one for one in found if len(one.values) > 1)
 
@@ -140,6 +158,27 @@ def script_of(text: str) -> str:
     counts = {script: len(pattern.findall(sample)) for script, pattern in _SCRIPT.items()}
     best = max(counts, key=lambda script: counts[script])
     return best if counts[best] else ""
+
+
+def language_of(text: str) -> str:
+    """The language whose commonest small words stand in it most often; "" where fewer than two do, or two tie."""
+    words = Counter(text[:400].casefold().split())
+    counts = sorted(((sum(words[one] for one in small), name) for name, small in SMALL_WORDS.items()), reverse=True)
+    return counts[0][1] if counts[0][0] >= FEWEST_SMALL and counts[0][0] > counts[1][0] else ""
+
+
+def _faults(faults: Sequence[Detection], truth: Sequence[Item], rows: Sequence[Interaction]) -> list[Attribute]:
+    """Every kind of fault that cleaning found: in the case's own review, or in its right product."""
+    found = []
+    for one in faults:
+        reviews = {(mark.user_id, mark.item_id) for mark in one.found if mark.user_id}
+        items = {mark.item_id for mark in one.found if not mark.user_id}
+        marked = [
+            "marked" if item.item_id in items or (row.user_id, row.item_id) in reviews else "not marked"
+            for item, row in zip(truth, rows, strict=True)
+        ]
+        found.append(one_of(f"cleaning, {STEPS[one.step].title.lower()}", marked))
+    return found
 
 
 def _presence(cases: Cases, truth: Sequence[Item]) -> list[Attribute]:

@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from core.catalog.clean import Detection
 from core.domain import Catalogue
 from core.evaluate.attributes import Attribute, attributes
 from core.evaluate.cases import ANYTHING, METRICS, USERS, Cases
 from core.evaluate.slices import Condition, Search, Slice, measure_slice, members, search_slices
 from core.evaluate.splits import TRAIN, Split
 from core.files import sealed, unsealed, write_atomic
+from core.prepare.findings import kept_faults
 
 if TYPE_CHECKING:
     from core.workspace import Workspace
@@ -99,6 +101,11 @@ class CaseBook:
             for place, (key, item) in enumerate(zip(keys, items, strict=True))
         ]
 
+    def prepare(self) -> None:
+        """Makes now what the first search and the first look for a case would wait for."""
+        self.cases.place_of("")
+        self.search("a word")
+
     def search(self, words: str) -> NDArray[np.bool_]:
         """(Q,) cases whose review, product title, product id or key holds all the words, case ignored."""
         wanted = words.casefold().split()
@@ -117,7 +124,7 @@ def make_book(
     cases, split = judged_cases(workspace, wanted, lambda label, fraction: tell(label, 0.85 * fraction))
     catalogue = workspace.catalogue(cases.about["catalogue"])
     tell("finding slices", 0.85)
-    book = book_of(cases, catalogue, split)
+    book = book_of(cases, catalogue, split, kept_faults(workspace.vectors, catalogue) or ())
     path = wanted.file(workspace)
     searches = json.dumps({m: s.to_json() for m, s in book.searches.items()})
     write_atomic(path.with_suffix(".json"), sealed(searches.encode()))
@@ -127,11 +134,11 @@ def make_book(
     return book
 
 
-def book_of(cases: Cases, catalogue: Catalogue, split: Split) -> CaseBook:
-    """Attributes and slices of cases that were just judged."""
+def book_of(cases: Cases, catalogue: Catalogue, split: Split, faults: Sequence[Detection] = ()) -> CaseBook:
+    """Attributes and slices of cases that were just judged; faults: what cleaning found, where somebody looked."""
     trained = [row for row, label in zip(catalogue.interactions, split.labels, strict=True) if label == TRAIN]
     known = attributes(
-        cases, catalogue, Counter(row.item_id for row in trained), Counter(row.user_id for row in trained)
+        cases, catalogue, Counter(row.item_id for row in trained), Counter(row.user_id for row in trained), faults
     )
     bare = CaseBook(cases=cases, catalogue=catalogue, attributes=known, searches={})
     searches = {

@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from core.errors import ShapeError, UnknownNameError
 FORMAT = 1
 SHOWN = 5  # products kept of what was shown
 ANYTHING, USERS = "anything", "users"  # kinds beside those of `core.evaluate.measure.KINDS`
+STARS = "stars"  # no cases but ratings: core/evaluate/starbook.py
+SCOPES = ("query", "user")  # who asks: a case's key tells a question from a known user
 NEAR = 10  # a truth at rank 2 to 10 was nearly found
 ORDERS: dict[str, str] = {
     "worst": "worst first: the largest loss",
@@ -108,9 +111,18 @@ class Cases:
             return np.arange(len(self))
         raise UnknownNameError("order", name, ORDERS)
 
+    @cached_property
+    def _place(self) -> dict[str, int]:
+        return {key: place for place, key in reversed(list(enumerate(self.key.tolist())))}  # of equal ones the first
+
     def place_of(self, key: str) -> int | None:
-        found = np.flatnonzero(self.key == key)
-        return int(found[0]) if len(found) else None
+        return self._place.get(key)
+
+    def among(self, keys: Iterable[str]) -> NDArray[np.bool_]:
+        """(Q,) the cases that have one of these keys."""
+        chosen = np.zeros(len(self), dtype=bool)
+        chosen[[self._place[key] for key in keys if key in self._place]] = True
+        return chosen
 
     def to_bytes(self) -> bytes:
         """As Parquet, one flat column a number; `about` in the file's own metadata."""
@@ -156,17 +168,15 @@ METRICS = ("recall@10", "recall@1", "mrr", "loss")
 
 
 def case_key(scope: str, user: str, item: str, timestamp: int | None) -> str:
-    """16 hex digits that name a case in every run and after every re-import; scope is "query" or "user"."""
+    """16 hex digits that name a case in every run and after every re-import; scope is one of SCOPES."""
     return hashlib.sha256(f"{scope}\t{user}\t{item}\t{timestamp or ''}".encode()).hexdigest()[:16]
 
 
 def compare(ours: Cases, other: Cases, k: int = 10) -> dict[str, NDArray[np.int64]]:
     """Places in `ours` of cases that both runs have: fixed (only the other finds it in the first k), broken, and the
     same either way (found, lost); `there` (P, 2) pairs their places."""
-    spot = {str(key): place for place, key in enumerate(other.key)}
-    pairs = np.array(
-        [(place, spot[str(key)]) for place, key in enumerate(ours.key) if str(key) in spot], dtype=np.int64
-    ).reshape(-1, 2)
+    places = [other.place_of(key) for key in ours.key.tolist()]
+    pairs = np.array([pair for pair in enumerate(places) if pair[1] is not None], dtype=np.int64).reshape(-1, 2)
     before, after = ours.rank[pairs[:, 0]] <= k, other.rank[pairs[:, 1]] <= k
     groups = {"fixed": ~before & after, "broken": before & ~after, "found": before & after, "lost": ~before & ~after}
     return {name: pairs[chosen, 0] for name, chosen in groups.items()} | {"there": pairs}

@@ -49,7 +49,7 @@ def reference_table(catalogue: Catalogue, split: Split, rows: Sequence[int]) -> 
     truth = _stars(catalogue, rows)
     scale = _scale(catalogue)
     told = reference_ratings(catalogue, split, rows)
-    frequent = np.bincount(rating_classes(_stars(catalogue, _rated(catalogue, split.rows(TRAIN))))).argmax()
+    frequent = np.bincount(rating_classes(_stars(catalogue, rated(catalogue, split.rows(TRAIN))))).argmax()
     table = {name: rating_metrics(truth, values, scale=scale) for name, values in told.items()}
     return table | {"majority": rating_metrics(truth, np.full(len(truth), float(frequent)), scale=scale)}
 
@@ -60,7 +60,7 @@ def rating_report(pipeline: Pipeline, features: Features, split: Split, part: st
     Each task: rows, supports of the classes, and model -> accuracy, macro_f1, mae, rmse, references on the same rows.
     """
     catalogue = pipeline.catalogue
-    rows = _rated(catalogue, split.rows(HELD[part]))
+    rows = rated(catalogue, split.rows(HELD[part]))
     told = [row for row in rows if any(features.interactions[row].values())]
     report = {}
     for task, asked in (("before", rows), ("written", told)):
@@ -91,7 +91,7 @@ def measured_ratings(
     kept: dict[str, Measured] = {}
     for task, one in told.items():
         figures |= {f"ratings {task} {name}": float(value) for name, value in one["rating"].items()}
-        asked = _rated(catalogue, split.rows(HELD[part]))
+        asked = rated(catalogue, split.rows(HELD[part]))
         if task == "written":
             asked = [row for row in asked if any(features.interactions[row].values())]
         truth = _stars(catalogue, asked)
@@ -141,7 +141,8 @@ def star_probabilities(
         return logits.double().softmax(-1).cpu().numpy()
 
 
-def _rated(catalogue: Catalogue, rows: Any) -> list[int]:
+def rated(catalogue: Catalogue, rows: Any) -> list[int]:
+    """Those of these interactions that carry stars."""
     return [int(row) for row in rows if catalogue.interactions[row].rating is not None]
 
 

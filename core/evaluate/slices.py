@@ -24,6 +24,8 @@ FEWEST_CASES, FEWEST_PRODUCTS = 15, 6
 ALPHA = 0.05
 RESAMPLES = 2000
 MOST_PAIRS = 6000
+MOST_LISTED = 200
+MOST_DRAWN = 1000  # beyond it products are drawn in bundles: an interval of 20,000 products in a fraction of a second
 BLOCK = 4_000_000
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -72,12 +74,14 @@ class Slice:
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """What was found: slices in order, and how many were looked at; worse is -1 where less of the metric is worse."""
+    """slices in order, at most 200 of those found; how many were looked at and found; worse is -1 where less of the
+    metric is worse."""
 
     metric: str
     slices: tuple[Slice, ...]
     tested: int
     worse: int
+    found: int = 0
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -89,7 +93,7 @@ class Search:
             Slice(**{**one, "conditions": tuple(Condition(**its) for its in one["conditions"])})
             for one in told.pop("slices")
         )
-        return cls(slices=slices, **told)
+        return cls(slices=slices, **{"found": sum(one.found for one in slices), **told})
 
 
 def slice_id(conditions: Sequence[Condition]) -> str:
@@ -115,31 +119,33 @@ def search_slices(
 ) -> Search:  # fmt: skip
     """Every value of every attribute, and every pair of two attributes, against the rest of the cases.
 
-    values (Q,) of the metric; groups (Q,) the product (or user) a case belongs to. Listed are those found and the
-    `show` dearest of the others: first those found to be worse, the surest first, so that a slice stands before what
-    contains it; then those found to be better; then the others by cost. Singles and pairs are two families
+    values (Q,) of the metric; groups (Q,) the product (or user) a case belongs to. Listed are the 200 surest of those
+    found and the `show` dearest of the others: first those found to be worse, the surest first, so that a slice stands
+    before what contains it; then those found to be better; then the others by cost. Singles and pairs are two families
     with half of the error each, so that the many pairs do not hide a single.
     """
     tester = _Tester.of(values, groups)
     singles = _singles(known, tester)
     pairs = _pairs(singles, tester)
     masks = [mask for _, mask in singles]
-    both = [masks[a] & masks[b] for a, b in pairs]
-    single_ps, pair_ps = tester.ps(np.arange(len(tester.values)), masks), _pair_ps(tester, masks, pairs, both)
+    single_ps, pair_ps = tester.ps(np.arange(len(tester.values)), masks), _pair_ps(tester, masks, pairs)
     ps = [*single_ps, *pair_ps]
     adjusted = [min(1.0, 2 * p) for p in (*holm(single_ps), *holm(pair_ps))]
-    tried: list[tuple[tuple[Condition, ...], Mask]] = [((one,), mask) for one, mask in singles]
-    tried += [((singles[a][0], singles[b][0]), mask) for (a, b), mask in zip(pairs, both, strict=True)]
-    cost = [worse * float(mask.sum()) * tester.difference(mask) for _, mask in tried]
+    tried: list[tuple[int, ...]] = [*((at,) for at in range(len(singles))), *pairs]
+
+    def members_of(at: int) -> Mask:
+        return np.logical_and.reduce([masks[one] for one in tried[at]])
+
+    cost = [worse * tester.cost(members_of(at)) for at in range(len(tried))]
     found = sorted((at for at, p in enumerate(adjusted) if p < ALPHA), key=lambda at: (cost[at] <= 0, ps[at]))
     others = sorted((at for at, p in enumerate(adjusted) if p >= ALPHA), key=lambda at: -cost[at])
-    listed = [*found, *others[:show]]
-    intervals = tester.intervals([tried[at][1] for at in listed], seed)
+    listed = [*found[:MOST_LISTED], *others[:show]]
+    intervals = tester.intervals([members_of(at) for at in listed], seed)
     slices = [
-        tester.slice(tried[at][0], tried[at][1], ps[at], adjusted[at], interval)
+        tester.slice(tuple(singles[one][0] for one in tried[at]), members_of(at), ps[at], adjusted[at], interval)
         for at, interval in zip(listed, intervals, strict=True)
     ]
-    return Search(metric=metric, slices=tuple(slices), tested=len(tried), worse=worse)
+    return Search(metric=metric, slices=tuple(slices), tested=len(tried), worse=worse, found=len(found))
 
 
 def measure_slice(
@@ -174,8 +180,10 @@ class _Tester:
     def reach(self, mask: Mask) -> int:
         return int((np.bincount(self.member[mask], minlength=self.groups) > 0).sum())
 
-    def difference(self, mask: Mask) -> float:
-        return float(self.values[mask].mean() - self.values[~mask].mean())
+    def cost(self, mask: Mask) -> float:
+        """How far the cases of a mask move the sum of the metric: their number times their difference to the rest."""
+        size, own = int(mask.sum()), float(self.values[mask].sum())
+        return own - size * (float(self.values.sum()) - own) / (len(mask) - size)
 
     def ps(self, among: NDArray[np.int64], masks: Sequence[Mask]) -> list[float]:
         """Two-sided p of every mask against the rest of the cases `among`; 1 where a side is too small to say.
@@ -216,23 +224,32 @@ class _Tester:
         )  # fmt: skip
 
     def intervals(self, masks: Sequence[Mask], seed: int) -> list[tuple[float, float]]:
-        """95 % percentile intervals of the differences, products drawn with replacement."""
+        """95 % percentile intervals of the differences, products (or bundles of them) drawn with replacement."""
         if not masks:
             return []
-        sums = np.stack([np.bincount(self.member[m], self.values[m], self.groups) for m in masks], 1)  # (G, S)
-        counts = np.stack([np.bincount(self.member[m], minlength=self.groups) for m in masks], 1).astype(np.float64)
-        all_sums = np.bincount(self.member, self.values, self.groups)[:, None]
-        all_counts = np.bincount(self.member, minlength=self.groups)[:, None]
-        rng, step, means = np.random.default_rng(seed), max(1, BLOCK // self.groups), []
+        member, groups = bundled(self.member, self.groups)
+        sums = np.stack([np.bincount(member[m], self.values[m], groups) for m in masks], 1)  # (G, S)
+        counts = np.stack([np.bincount(member[m], minlength=groups) for m in masks], 1).astype(np.float64)
+        all_sums = np.bincount(member, self.values, groups)[:, None]
+        all_counts = np.bincount(member, minlength=groups)[:, None]
+        rng, step, means = np.random.default_rng(seed), max(1, BLOCK // groups), []
         for start in range(0, RESAMPLES, step):
             size = min(step, RESAMPLES - start)
-            drawn = rng.multinomial(self.groups, np.full(self.groups, 1 / self.groups), size=size).astype(np.float64)
+            drawn = rng.multinomial(groups, np.full(groups, 1 / groups), size=size).astype(np.float64)
             with np.errstate(divide="ignore", invalid="ignore"):
                 inside = (drawn @ sums) / (drawn @ counts)
                 outside = (drawn @ (all_sums - sums)) / (drawn @ (all_counts - counts))
             means.append(inside - outside)
         low, high = np.nanquantile(np.concatenate(means), (0.025, 0.975), axis=0)
         return list(zip(low.tolist(), high.tolist(), strict=True))
+
+
+def bundled(member: NDArray[np.int64], groups: int, most: int = MOST_DRAWN) -> tuple[NDArray[np.int64], int]:
+    """(Q,) the bundle of every case, and how many there are: products as they are up to `most` of them, else dealt into
+    `most` bundles with seed 0. Bundles of whole products are as independent as products; only fewer are drawn."""
+    if groups <= most:
+        return member, groups
+    return np.random.default_rng(0).permutation(np.arange(groups) % most)[member], most
 
 
 def _variances(values: Floats, member: NDArray[np.int64]) -> tuple[float, float, int]:
@@ -277,13 +294,14 @@ def _pairs(singles: Sequence[tuple[Condition, Mask]], tester: _Tester) -> list[t
     return found[:MOST_PAIRS]
 
 
-def _pair_ps(
-    tester: _Tester, masks: Sequence[Mask], pairs: Sequence[tuple[int, int]], both: Sequence[Mask]
-) -> list[float]:
+def _pair_ps(tester: _Tester, masks: Sequence[Mask], pairs: Sequence[tuple[int, int]]) -> list[float]:
     """A pair must differ from the rest, and from the rest of each parent: the largest of the three counts."""
-    ps = np.array(tester.ps(np.arange(len(tester.values)), both))
+    everybody, ps = np.arange(len(tester.values)), np.zeros(len(pairs))
     for parent in sorted({one for pair in pairs for one in pair}):
         own = [at for at, pair in enumerate(pairs) if parent in pair]
-        inside = tester.ps(np.flatnonzero(masks[parent]), [both[at] for at in own])
+        first = [at for at in own if pairs[at][0] == parent]
+        ps[first] = np.maximum(ps[first], tester.ps(everybody, [masks[parent] & masks[pairs[at][1]] for at in first]))
+        others = [masks[pairs[at][0] if pairs[at][1] == parent else pairs[at][1]] for at in own]
+        inside = tester.ps(np.flatnonzero(masks[parent]), others)  # of the parent's cases, those of the other as well
         ps[own] = np.maximum(ps[own], inside)
     return ps.tolist()

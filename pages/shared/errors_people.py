@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from core.store.values import Annotation, CaseRef
 
 
+MOST_GONE = 100  # rows of labels without a case that are shown; the files hold all
+
+
 def draw_author() -> str:
     """Who signs; kept for this visit."""
     return (
@@ -112,8 +115,9 @@ def draw_slice(found: CaseBook, conditions: tuple[Condition, ...], name: str, me
 
 def draw_people(found: CaseBook, said: Sequence[Annotation]) -> None:
     """Who has seen how much, how far two agree, the label set, and files in and out."""
-    keys, cases = set(found.cases.key.tolist()), len(found.cases)
-    here = [one for one in said if one.case.key in keys]
+    cases = len(found.cases)
+    here = [one for one in said if found.cases.place_of(one.case.key) is not None]
+    gone = errors.vanished(found, said)
     authors = sorted({one.author for one in here})
     if not authors:
         st.info("Nobody labelled a case of this kind yet. Open one, sign, and press 1 to 9.", icon=":material/label:")
@@ -123,11 +127,27 @@ def draw_people(found: CaseBook, said: Sequence[Annotation]) -> None:
         st.progress(len(own) / cases, f"{literal(author)}: {len(own):,} of {cases:,} seen, {labelled:,} labelled")
     if len(authors) > 1:
         _draw_agreement(here, authors)
+    if gone:
+        _draw_gone(gone)
     left, right = st.columns(2, gap="medium")
     with left:
         _draw_set()
     with right:
-        _draw_files(found, here)
+        _draw_files(found, [*here, *gone])
+
+
+def _draw_gone(gone: Sequence[Annotation]) -> None:
+    """Labels that outlived their case."""
+    with st.expander(f"{len(gone):,} labelled cases are no longer in this catalogue", icon=":material/history:"):
+        st.caption(
+            "Their purchases are in no row of the catalogue any more, as happens when it is imported again. What was "
+            f"said of them is kept, leaves with the files below, and returns with the rows. The first {MOST_GONE}:"
+        )
+        st.dataframe(
+            errors.people().annotation_rows(gone[:MOST_GONE]), hide_index=True, key="errors_gone",
+            column_config={"case": st.column_config.TextColumn("case", width="small")},
+            alt=f"Table of {min(len(gone), MOST_GONE)} labelled cases whose rows are gone",
+        )  # fmt: skip
 
 
 def _draw_agreement(here: Sequence[Annotation], authors: Sequence[str]) -> None:
@@ -169,9 +189,9 @@ def _draw_files(found: CaseBook, here: Sequence[Annotation]) -> None:
     with st.container(border=True):
         st.markdown("**Labels as a file**")
         with st.container(horizontal=True):
-            st.download_button("CSV", people.annotations_csv(here), file_name=f"labels-{catalogue}.csv",
+            st.download_button("CSV", lambda: people.annotations_csv(here), file_name=f"labels-{catalogue}.csv",
                                mime="text/csv", key="errors_csv", on_click="ignore")  # fmt: skip
-            st.download_button("JSON", people.annotations_json(here), file_name=f"labels-{catalogue}.json",
+            st.download_button("JSON", lambda: people.annotations_json(here), file_name=f"labels-{catalogue}.json",
                                mime="application/json", key="errors_json", on_click="ignore")  # fmt: skip
         given = st.file_uploader("Add labels from a file", type=["csv", "json"], key="errors_import")
         if given is not None and st.button("Add these labels", key="errors_import_go", icon=":material/upload:"):

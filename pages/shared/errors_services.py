@@ -14,12 +14,16 @@ from core.errors import FusescopeError
 from pages.shared import services
 
 if TYPE_CHECKING:
+    from core.domain import Catalogue
     from core.evaluate.casebook import CaseBook, CaseSet
     from core.evaluate.significance import PairedTest
     from core.evaluate.slices import Condition, Slice
+    from core.evaluate.starbook import StarBook
+    from core.figures_errors import Spread
     from core.store.values import Annotation, CaseRef, JobInfo, SavedSlice
 
-KINDS = ("review+photo", "review", "photo", "anything", "users")
+STARS = "stars"
+KINDS = ("review+photo", "review", "photo", "anything", "users", STARS)
 ORDERS = {"worst": "worst first", "surprising": "most surprising", "near": "near misses", "best": "best first"}
 SHOWS = ("all", "not in the first 10", "found", "not seen yet")
 ON_A_PAGE = 20
@@ -42,7 +46,45 @@ def book(wanted: CaseSet) -> CaseBook | None:
 def _book(wanted: CaseSet, written: int) -> CaseBook | None:
     from core.evaluate.casebook import load_book
 
-    return load_book(services.workspace(), wanted)
+    found = load_book(services.workspace(), wanted)
+    if found is not None:
+        found.prepare()
+    return found
+
+
+def stars(wanted: CaseSet) -> StarBook | None:
+    """The ratings that a run foretold, None where nobody made them yet."""
+    path = wanted.file(services.workspace())
+    return _stars(wanted, path.stat().st_mtime_ns) if path.is_file() else None
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading the ratings")
+def _stars(wanted: CaseSet, written: int) -> StarBook | None:
+    from core.evaluate.starbook import load_stars
+
+    return load_stars(services.workspace(), wanted)
+
+
+def tasks(found: StarBook) -> dict[str, str]:
+    """What the run foretold here -> in words."""
+    from core.evaluate.starbook import TASKS
+
+    return {task: TASKS[task] for task in found.tasks()}
+
+
+def star_rows(found: StarBook, task: str, places: Sequence[int]) -> list[dict[str, object]]:
+    """One row a rating: how sure the run was, the review, the product, who wrote it."""
+    shop = services.workspace().catalogue(found.about["catalogue"])
+    titles = services.shop(shop.name).titles
+    sure = found.chances[task].max(1)
+    return [
+        {
+            "sure": float(sure[at]), "review": shop.interactions[int(found.row[at])].text,
+            "product": titles.get(str(found.item[at]), str(found.item[at])), "user": str(found.user[at]),
+            "case": str(found.key[at]),
+        }
+        for at in places
+    ]  # fmt: skip
 
 
 def job(wanted: CaseSet) -> JobInfo | None:
@@ -87,9 +129,9 @@ def listed(
     if filters.show in SHOWS[1:3]:
         chosen &= (its.rank > FOUND) == (filters.show == SHOWS[1])
     if filters.show == SHOWS[3]:
-        chosen &= ~np.isin(its.key, [one.case.key for one in said if one.author == filters.author])
+        chosen &= ~its.among(one.case.key for one in said if one.author == filters.author)
     if filters.label:
-        chosen &= np.isin(its.key, [one.case.key for one in said if filters.label in one.labels])
+        chosen &= its.among(one.case.key for one in said if filters.label in one.labels)
     order = its.order(filters.order)
     return order[chosen[order]]
 
@@ -118,15 +160,12 @@ def refs(found: CaseBook, places: Sequence[int]) -> list[CaseRef]:
     return [CaseRef(key=str(its.key[at]), user=str(its.user[at]), item=str(its.item[at])) for at in places]
 
 
-def blame(found: CaseBook, chosen: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
-    """Modality -> its blame in the chosen cases that have it, at most 5 000 of them, drawn with seed 0."""
-    its, found_by = found.cases, {}
-    for at, modality in enumerate(its.modalities):
-        values = its.blame[chosen & its.present[:, at], at].astype(np.float64)
-        if len(values) > 5000:
-            values = np.random.default_rng(0).choice(values, 5000, replace=False)
-        found_by[modality] = np.round(values, 4)
-    return found_by
+def blame(found: CaseBook, chosen: NDArray[np.bool_]) -> dict[str, Spread]:
+    """Modality -> how its blame is spread over the chosen cases that have it."""
+    from core.figures_errors import Spread
+
+    its = found.cases
+    return {m: Spread.of(its.blame[chosen & its.present[:, at], at]) for at, m in enumerate(its.modalities)}
 
 
 def misleaders(found: CaseBook, chosen: NDArray[np.bool_]) -> dict[str, int]:
@@ -240,27 +279,37 @@ class Change:
     pairs: NDArray[np.int64]
     mcnemar: float
     test: PairedTest
+    before: float
+    after: float
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
-def change(_ours: CaseBook, _theirs: CaseBook, key: tuple[str, ...]) -> Change | None:
-    """None where the two have no case in common. key: digests of both and their kind."""
+@st.cache_resource(max_entries=16, show_spinner=False)
+def change(
+    _ours: CaseBook, _theirs: CaseBook, key: tuple[str, ...], conditions: tuple[Condition, ...]
+) -> Change | None:
+    """On the cases of a slice (all of them without conditions); None where the two have no such case in common.
+
+    key: digests of both and their kind. before, after: mean reciprocal rank of the first and of the other run."""
     from scipy.stats import binomtest
 
     from core.evaluate.cases import compare
     from core.evaluate.significance import paired
+    from core.evaluate.slices import bundled
 
-    sides = compare(_ours.cases, _theirs.cases, FOUND)
+    inside = _ours.members(conditions)
+    sides = {name: one[inside[one if one.ndim == 1 else one[:, 0]]]
+             for name, one in compare(_ours.cases, _theirs.cases, FOUND).items()}  # fmt: skip
     pairs = sides["there"]
     if not len(pairs):
         return None
     fixed, broken = sides["fixed"], sides["broken"]
     discordant = len(fixed) + len(broken)
     a, b = _theirs.cases.values("mrr")[pairs[:, 1]], _ours.cases.values("mrr")[pairs[:, 0]]
+    names, member = np.unique(_ours.groups[pairs[:, 0]], return_inverse=True)
     return Change(
         fixed=fixed, broken=broken, found=len(sides["found"]), lost=len(sides["lost"]), pairs=pairs,
         mcnemar=float(binomtest(len(fixed), discordant).pvalue) if discordant else 1.0,
-        test=paired(a, b, _ours.groups[pairs[:, 0]].tolist()),
+        test=paired(a, b, bundled(member, len(names))[0]), before=float(b.mean()), after=float(a.mean()),
     )  # fmt: skip
 
 
@@ -271,6 +320,20 @@ def said(catalogue: str) -> list[Annotation]:
     from core.people import annotations_of
 
     return annotations_of(services.workspace(), catalogue)
+
+
+def vanished(found: CaseBook, annotations: Sequence[Annotation]) -> list[Annotation]:
+    """Those about cases that the catalogue no longer has; keys of all its rows are made once a version."""
+    shop = found.catalogue
+    known = _keys(shop.name, shop.version, shop)
+    return [one for one in annotations if one.case.key not in known]
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _keys(catalogue: str, catalogue_version: str, _shop: Catalogue) -> frozenset[str]:
+    from core.people import case_keys
+
+    return case_keys(_shop)
 
 
 def by_case(annotations: Sequence[Annotation]) -> dict[str, list[Annotation]]:

@@ -73,10 +73,11 @@ def draw_misled(found: CaseBook, conditions: tuple[Condition, ...]) -> None:
     if st.toggle("Show as table", key="errors_misled_table"):
         st.dataframe(
             [
-                {"modality": word_of(m), "cases": name, "n": len(values), "median": float(median_of(values)),
-                 "share that misled": float((values > 0).mean()) if len(values) else None}
+                {"modality": word_of(m), "cases": name, "n": one.cases, "median": one.median, "5 %": one.low,
+                 "25 %": one.lower, "75 %": one.upper, "95 %": one.high, "share that misled": one.misled}
                 for side, name in ((inside, "these"), (outside, "the rest"))
-                for m, values in side.items()
+                for m, one in side.items()
+                if one.cases
             ],
             hide_index=True, key="errors_misled_rows",
             alt="Table: median blame of each modality and in what share of cases it misled",
@@ -85,15 +86,13 @@ def draw_misled(found: CaseBook, conditions: tuple[Condition, ...]) -> None:
     st.plotly_chart(
         blame_figure(inside, outside), key="errors_blame_chart", config=errors_parts.PLOT,
         alt="Boxes of the blame of each modality: " + "; ".join(
-            f"{word_of(m)} median {median_of(values):+.2f} nats" for m, values in inside.items()
+            f"{word_of(m)} median {one.median:+.2f} nats" for m, one in inside.items()
         ),
     )  # fmt: skip
-    st.caption("Boxes from quartile to quartile, the line is the median; at most 5,000 cases a box, drawn with seed 0.")
-
-
-def median_of(values: object) -> float:
-    ordered = sorted(values)  # type: ignore[call-overload]
-    return float(ordered[len(ordered) // 2]) if ordered else 0.0
+    st.caption(
+        "Boxes from quartile to quartile, the line is the median, the ends are 5 and 95 %; all cases that have the "
+        "modality count."
+    )
 
 
 # ---- two runs
@@ -112,20 +111,21 @@ def draw_runs(found: CaseBook, wanted: CaseSet, conditions: tuple[Condition, ...
     if book is None:
         draw_missing(theirs)
         return
-    change = errors.change(found, book, (about["digest"], book.cases.about["digest"], wanted.kind, wanted.part))
+    key = (about["digest"], book.cases.about["digest"], wanted.kind, wanted.part)
+    change = errors.change(found, book, key, conditions)
     if change is None:
-        st.warning("The two runs have no case in common: they were held out by different protocols.")
+        st.warning("The two runs have no case in common here: other protocols held out others, or the slice is empty.")
         return
     errors_parts.change_numbers(len(change.fixed), len(change.broken), change.found, change.lost)
     test = change.test.difference
     st.markdown(
-        f"Mean reciprocal rank of **{literal(other)}** minus **{literal(wanted.run)}**: **{test.value:+.3f}** "
+        f"Mean reciprocal rank{' in this slice' if conditions else ''}: **{literal(other)}** {change.after:.3f}, "
+        f"**{literal(wanted.run)}** {change.before:.3f}; difference **{test.value:+.3f}** "
         f"[{test.low:+.3f}, {test.high:+.3f}], p {change.test.p:.2g}; McNemar p {change.mcnemar:.2g} "
         f"on {len(change.pairs):,} cases that both have."
     )
-    inside = found.members(conditions)
     for title, places in (("Fixed", change.fixed), ("Broken", change.broken)):
-        mine = [int(at) for at in places if inside[at]][: errors.ON_A_PAGE]
+        mine = places[: errors.ON_A_PAGE].tolist()
         if mine:
             keys, table = tuple(str(found.cases.key[at]) for at in mine), f"{visit.CHANGES}_{title.lower()}"
             st.markdown(f"**{title}**, first {len(mine)}")

@@ -16,6 +16,7 @@ LABEL, AUTHOR, OTHER, AS_TABLE = "errors_label", "errors_author", "errors_other"
 FIRST, SECOND, LIST, SLICES, CHANGES = (
     "errors_first", "errors_second", "errors_list", "errors_slices", "errors_changes",
 )  # fmt: skip
+TASK, GIVEN, FORETOLD, STAR_PAGE = "errors_task", "errors_given", "errors_foretold", "errors_star_page"
 REFUSED, DRAFT = "errors_refused", "errors_draft"
 CASE_PARAMETER, SLICE_PARAMETER = "errors_case", "errors_slice"
 _IDENT = re.compile(r"[0-9a-f]{10,16}")
@@ -90,6 +91,11 @@ def author() -> str:
 def first_page() -> None:
     """Callback of every filter: a shorter list begins at its first page."""
     st.session_state[PAGE] = 1
+
+
+def first_star_page() -> None:
+    """Callback: another cell of the matrix begins at its first page."""
+    st.session_state[STAR_PAGE] = 1
 
 
 def _ident(parameter: str) -> str:
