@@ -9,12 +9,22 @@ import streamlit as st
 from core.domain import Query, Recommendation
 from core.errors import AddressError, FusescopeError
 from core.figures import shorten, word_of
-from pages.shared import explain_bench, explain_parts, explain_services, explain_visit, parts, services, visit
+from pages.shared import (
+    explain_bench,
+    explain_media,
+    explain_parts,
+    explain_services,
+    explain_visit,
+    parts,
+    services,
+    visit,
+)
 from pages.shared.theme import literal, named
 
 log = logging.getLogger("fusescope.pages")
 PARTS, TRUST, WHY_NOT, WHAT_IF, FACTS, USED = (
-    "Words and photos", "How far to trust it", "Why not that one", "What if", "Users, facts, causes", "Is it used?",
+    "Words, photos, moments", "How far to trust it", "Why not that one", "What if", "Users, facts, causes",
+    "Is it used?",
 )  # fmt: skip
 VALUES = {"score": "Score", "rank": "Rank", "top_k": "First ten"}
 
@@ -51,8 +61,9 @@ def choose_item(answer: Recommendation, shop: services.Shop) -> str:
     label = next(name for name, own in labels.items() if own == item_id)
     st.session_state[explain_visit.ITEM] = label
     st.selectbox(
-        "Product to explain", list(labels), key=explain_visit.ITEM, on_change=explain_visit.choose, args=(labels,),
-        help="The first products of the answer. Any other one can be opened by its address.",
+        "Product to explain",
+        list(labels), key=explain_visit.ITEM, on_change=explain_visit.choose, args=(labels,),
+        help="The first of the answer. Any other one can be opened by its address.",
     )  # fmt: skip
     return item_id
 
@@ -69,7 +80,8 @@ def draw_question(query: Query, scope: explain_services.Microscope, shop: servic
             with st.container(horizontal=True, gap="small"):
                 parts.photo_strip(shown, [f"photo {number}" for number in range(1, len(shown) + 1)])
     else:
-        st.caption("Nothing was asked in words or photos: the product's own words and photos are switched.")
+        st.caption("Nothing was asked but for whom: what is known of the product itself is switched.")
+    explain_media.players(scope, shop)
 
 
 @st.fragment
@@ -83,7 +95,7 @@ def draw_split(scope: explain_services.Microscope) -> None:
         baseline = st.selectbox(
             "Taken away means", list(explain_services.baselines()), key=explain_visit.BASELINE, width=210,
             format_func=explain_services.baselines().get,
-            help="What stands where a modality is taken away. Other products: the mean over up to 20, seed 0.",
+            help="What stands where a modality is taken away. Others of the catalogue: the mean over up to 20, seed 0.",
         )  # fmt: skip
         as_table = st.toggle("Show as table", key=explain_visit.AS_TABLE)
     found = scope.contributions(str(baseline))
@@ -105,7 +117,7 @@ def choose_method(scope: explain_services.Microscope) -> str:
         st.session_state.pop(explain_visit.METHOD, None)
     title = str(st.selectbox(
         "Method", usable, key=explain_visit.METHOD, width=300,
-        help="Each gives every word and patch a weight. Slow ones are measured when they are chosen.",
+        help="Each gives every word, patch, moment and frame a weight. Slow ones are measured when they are chosen.",
     ))  # fmt: skip
     st.caption(infos[title].tells)
     signs = []
@@ -119,7 +131,7 @@ def choose_method(scope: explain_services.Microscope) -> str:
 
 @st.fragment
 def draw_parts(scope: explain_services.Microscope, shop: services.Shop) -> None:
-    """The words and the photos under their weights."""
+    """Words, photos, sounds and clips under their weights."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         with st.container(width="content"):
             method = choose_method(scope)
@@ -137,11 +149,13 @@ def draw_parts(scope: explain_services.Microscope, shop: services.Shop) -> None:
     explain_parts.legend()
     if as_table:
         explain_parts.weight_table(scope, weights)
+        explain_media.moment_tables(scope, weights)
         return
     if method == "attention":
         weights = explain_bench.choose_map(scope, weights)
-    word, patch = explain_bench.choose_touched(scope) if {"text", "image"} <= set(weights) else (None, None)
-    left, right = st.columns(2, gap="medium") if len(weights) > 1 else (st.container(), st.container())
+    both = {"text", "image"} <= set(weights)
+    word, patch = explain_bench.choose_touched(scope) if both else (None, None)
+    left, right = st.columns(2, gap="medium") if both else (st.container(), st.container())
     failed = {m for m, one in verdicts.items() if not one.passed}
     if "text" in weights:
         with left:
@@ -149,6 +163,9 @@ def draw_parts(scope: explain_services.Microscope, shop: services.Shop) -> None:
     if "image" in weights:
         with right:
             draw_photos(scope, shop, weights, opacity, word, grey="image" in failed)
+    for m in explain_media.HEARD_AND_SEEN:
+        if m in weights:
+            explain_media.draw_moments(scope, shop, weights, m, grey=m in failed)
 
 
 def heading(modality: str, weights: dict) -> str:
@@ -227,7 +244,7 @@ def draw_why_not(scope: explain_services.Microscope, answer: Recommendation, sho
         return
     labels = {f"{one.rank}. {shorten(one.title, 60)}": one.item_id for one in answer.items
               if one.item_id != scope.item_id}  # fmt: skip
-    chosen = st.selectbox("Why not", list(labels), key=explain_visit.OTHER, help="The product to compare with.")
+    chosen = st.selectbox("Why not", list(labels), key=explain_visit.OTHER, help="What to compare with.")
     other = labels.get(str(chosen))
     if other is None:
         return
@@ -239,13 +256,16 @@ def draw_why_not(scope: explain_services.Microscope, answer: Recommendation, sho
     with left:
         explain_parts.difference_chart(found, own, theirs)
         if weights is not None and "text" in weights:
-            st.caption("Green words spoke for the first product, purple ones for the second.")
+            st.caption("Green words spoke for the first, purple ones for the second.")
             explain_parts.words(scope, explain_services.scaled(weights, "text"))
     with right:
         if weights is not None and "image" in weights:
             own_weights = explain_services.scaled(weights, "image")
             for number, photo in enumerate(explain_services.photos(scope, shop)):
                 explain_parts.photo(scope, photo, own_weights, number, 0.75)
+    for m in explain_media.HEARD_AND_SEEN:
+        if weights is not None and m in weights:
+            explain_media.draw_moments(scope, shop, weights, m)
     if weights is not None and st.toggle("Show as table", key="explain_difference_table"):
         explain_parts.weight_table(scope, weights)
 

@@ -140,3 +140,60 @@ def test_an_account_tells_of_moments_and_frames_and_what_if_takes_them_away(work
     assert not read["audio"][0].samples[8_000:].any() and read["audio"][0].samples[:8_000].any()
     assert len(read["video"][0].frames) == len(seen) - 2
     assert edited(query, scope.scorer, {"audio": (0, 1)}).modalities == ("text", "video")
+
+
+@pytest.fixture
+def explained(monkeypatch, workspace, pipeline):
+    """The Explain page on a stored question of words, a sound and a clip."""
+    import threading
+    from pathlib import Path
+
+    import streamlit as st
+    from streamlit.testing.v1 import AppTest
+
+    from pages.shared import services
+
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    engine = services.Engine(pipeline=pipeline, turn=threading.Semaphore(1))
+    monkeypatch.setattr(services, "workspace", lambda: workspace)
+    monkeypatch.setattr(services, "engine", lambda run: engine)
+    at = AppTest.from_file(Path(__file__).resolve().parents[1] / "app.py", default_timeout=120).run()
+    at.switch_page("pages/explain_page.py")
+    asked = Query.of("a bell", sounds=(sound("bell", 7),), clips=(clip("bell", 7),))
+    at.query_params["recommend_query"] = workspace.save_query(asked, pipeline.run)
+    at.run()
+    assert not at.exception
+    yield at
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+def charts(at) -> list[str]:
+    return [chart.proto.alt for chart in at.get("plotly_chart")]
+
+
+def test_explain_draws_moments_on_the_spectrogram_and_frames_in_a_strip(explained):
+    told = charts(explained)
+    assert any("sound under its weights: strongest 0." in alt for alt in told)
+    assert any("clip under its weights: strongest frame at" in alt for alt in told)
+    assert [len(explained.get(kind)) for kind in ("audio", "video")] == [1, 1]
+    explained.toggle(key="explain_words_table").set_value(True).run()
+    tables = [table.value for table in explained.dataframe]
+    assert not explained.exception
+    assert any(list(table.columns)[:3] == ["part", "from", "to"] and len(table) == 2 for table in tables)
+
+
+def test_a_silenced_moment_and_a_dropped_frame_are_asked_again(explained):
+    from pages.shared import explain_visit
+
+    at = explained.segmented_control(key=explain_visit.VIEW).set_value("What if").run()
+    assert not at.exception and "Nothing is changed yet" in " ".join(one.value for one in at.markdown)
+    pills = at.pills(key=explain_visit.GONE["audio"])
+    at = pills.set_value([pills.options[0]]).run()
+    frames = at.pills(key=explain_visit.GONE["video"])
+    at = frames.set_value([frames.options[0]]).run()
+    assert not at.exception and "Nothing is changed yet" not in " ".join(one.value for one in at.markdown)
+    assert sum("as it is asked now" in one.value for one in at.caption) == 2
+    at = at.button(key="explain_back").click().run()
+    assert not at.exception and "Nothing is changed yet" in " ".join(one.value for one in at.markdown)

@@ -9,7 +9,7 @@ import streamlit as st
 from core.domain import Recommendation
 from core.errors import FusescopeError
 from core.figures import signed, word_of
-from pages.shared import explain_parts, explain_services, explain_visit, parts, services, visit
+from pages.shared import explain_media, explain_parts, explain_services, explain_visit, parts, services, visit
 from pages.shared.theme import literal, named
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def choose_map(scope: Microscope, weights: dict[str, Any]) -> dict[str, Any]:
 
 @st.fragment
 def draw_bench(scope: Microscope, run: str, answer: Recommendation, shop: services.Shop) -> None:
-    """Strike, reword, cover, cut, swap, drop: the question is asked again and the list shows who moved."""
+    """Strike, reword, cover, cut, swap, silence, drop: the question is asked again and the list shows who moved."""
     if scope.scorer.scope != "query":
         st.caption("The bench changes a question. Ask with words or a photo to use it.")
         return
@@ -56,6 +56,7 @@ def draw_bench(scope: Microscope, run: str, answer: Recommendation, shop: servic
     with asking:
         text = reworded(scope)
         photos = repainted(scope, shop)
+        others = explain_media.retimed(scope)
         dropped = st.pills(
             "Drop a modality", scope.players, selection_mode="multi", format_func=word_of, key=explain_visit.DROPPED
         )
@@ -65,7 +66,7 @@ def draw_bench(scope: Microscope, run: str, answer: Recommendation, shop: servic
         )  # fmt: skip
     with answering:
         try:
-            changed = explain_services.changed(scope.query, text, photos, dropped)
+            changed = explain_services.changed(scope.query, text, photos, dropped, others)
             with st.spinner("Asking again", show_time=True):
                 after = services.answer(run, changed)
         except FusescopeError as refused:
@@ -169,7 +170,7 @@ def draw_unseating(scope: Microscope, run: str, answer: Recommendation, shop: se
         return
     found = scope.unseating
     if not found.found:
-        st.caption(f"None found by striking up to {len(found.steps)} words or patches; its lead is {found.lead:.3f}.")
+        st.caption(f"None found by taking away up to {len(found.steps)} parts; its lead is {found.lead:.3f}.")
         return
     rows = [
         {
@@ -190,7 +191,7 @@ def draw_unseating(scope: Microscope, run: str, answer: Recommendation, shop: se
         gone = place != 1
         told = f"the product is {parts.ordinal(place)}" if place else f"it leaves the first {services.TOP}"
         st.caption(
-            f"Searched at the token states. Asked again with these words and pixels truly gone: {told}"
+            f"Searched at the token states. Asked again with these parts truly gone: {told}"
             + (", so the change holds." if gone else ", so the neighbours still carried what was taken away.")
         )
 

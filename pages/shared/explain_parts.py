@@ -155,7 +155,7 @@ def weight_table(scope: Microscope, weights: Mapping[Modality, np.ndarray]) -> N
     st.dataframe(
         rows, hide_index=True, key="explain_weights", height=360,
         column_config={"weight": st.column_config.NumberColumn("weight, score units", format="%+.4f")},
-        alt=f"Table of {len(rows)} words and patches with their weights, the strongest first",
+        alt=f"Table of {len(rows)} parts with their weights, the strongest first",
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from core.domain import Modality, Part, Query, Recommendation
+from core.domain import MODALITIES, Modality, Part, Query, Recommendation
 from pages.shared import services
 
 if TYPE_CHECKING:
@@ -77,8 +77,51 @@ def photos(scope: Microscope, shown: services.Shop) -> list[bytes]:
     """The photos that are explained: of the query, or of the product where its own modalities are."""
     if scope.scorer.scope == "query":
         return [part.content for part in scope.query.of_modality("image")]
-    paths = tuple(dict.fromkeys(scope.item.media.get("image", ())))[: len(scope.scorer.media.get("image", ()))]
+    return contents(scope, shown, "image")
+
+
+def contents(scope: Microscope, shown: services.Shop, modality: Modality) -> list[bytes]:
+    """The files of a modality that are explained, one a medium: of the query, or of the product."""
+    if scope.scorer.scope == "query":
+        return [part.content for part in scope.query.of_modality(modality)]
+    paths = tuple(dict.fromkeys(scope.item.media.get(modality, ())))[: len(scope.scorer.media.get(modality, ()))]
     return [services.workspace().media(shown.name, path) for path in paths]
+
+
+KINDS = {b"RIFF": "audio/wav", b"OggS": "audio/ogg", b"fLaC": "audio/flac", b"\x1aE\xdf\xa3": "video/webm"}
+
+
+def kind_of(content: bytes) -> str:
+    """Media type of a sound or clip by its first bytes."""
+    return KINDS.get(content[:4], "video/mp4")
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def opened_sound(content: bytes) -> tuple[NDArray[np.float32], float]:
+    """Spectrogram (bands, steps) dB and seconds, through the one reader."""
+    from core.catalog.sounds import read_sound_safely
+    from core.editing import spectrogram_of
+
+    sound, _ = read_sound_safely(content, f"sound.{kind_of(content).split('/')[1]}")
+    return spectrogram_of(sound), sound.seconds
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def opened_clip(content: bytes) -> tuple[tuple[Image, ...], tuple[float, ...]]:
+    """Frames and their seconds, through the one reader."""
+    from core.catalog.clips import read_clip_safely
+
+    clip, _ = read_clip_safely(content, f"clip.{kind_of(content).split('/')[1]}")
+    return clip.images, clip.times
+
+
+def over_time(
+    scope: Microscope, weights: Mapping[Modality, NDArray[np.float64]], modality: Modality
+) -> list[list[dict[str, Any]]]:
+    """Per sound or clip its moments, with weight and what was looked at."""
+    from core.explaining import over_time as told
+
+    return told(scope, dict(weights), modality)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -133,9 +176,18 @@ def painted(photo: bytes, across: tuple[int, int], down: tuple[int, int], how: s
 
 def word_labels(scope: Microscope) -> dict[str, int]:
     """Label -> row of every word; a word that comes again is numbered."""
+    return _labels(scope.scorer.units["text"].names)
+
+
+def moment_labels(scope: Microscope, modality: Modality) -> dict[str, int]:
+    """Label -> row of every moment of the sound, or frame of the clip."""
+    return _labels(scope.scorer.units[modality].names)
+
+
+def _labels(names: Iterable[str]) -> dict[str, int]:
     seen: Counter[str] = Counter()
     labels = {}
-    for row, name in enumerate(scope.scorer.units["text"].names):
+    for row, name in enumerate(names):
         seen[name] += 1
         labels[name if seen[name] == 1 else f"{name} ({seen[name]})"] = row
     return labels
@@ -165,16 +217,19 @@ def struck(scope: Microscope, gone: Iterable[int]) -> str:
 
 
 def changed(
-    query: Query, text: str | None, photos: Sequence[bytes] | None, dropped: Iterable[Modality]
+    query: Query, text: str | None, photos: Sequence[bytes] | None, dropped: Iterable[Modality],
+    others: Mapping[Modality, Sequence[Part]] | None = None,
 ) -> Query:  # fmt: skip
-    """The question with other words and photos, without some modalities; None leaves a modality as it is."""
-    gone = set(dropped)
-    parts: list[Part] = [part for part in query.parts if part.modality not in {"text", "image"} | gone]
+    """The question with other words and photos, without some modalities; None leaves a modality as it is. others:
+    sounds and clips that take the place of those that were asked."""
+    gone, instead = set(dropped), others or {}
+    parts: list[Part] = [part for part in query.parts if part.modality not in {"text", "image", *instead} | gone]
+    parts += [part for m, own in instead.items() if m not in gone for part in own]
     if "text" not in gone:
         parts += [*query.of_modality("text")] if text is None else Query.of(text=text).parts
     if "image" not in gone:
         parts += [*query.of_modality("image")] if photos is None else Query.of(images=tuple(photos)).parts
-    return Query(parts=tuple(parts), user=query.user)
+    return Query(parts=tuple(sorted(parts, key=lambda part: MODALITIES.index(part.modality))), user=query.user)
 
 
 def moves(before: Recommendation, after: Recommendation, titles: Mapping[str, str], top: int = 10) -> list[Move]:

@@ -26,6 +26,7 @@ EDIT = "explain_edit"
 ACROSS = "explain_across"
 DOWN = "explain_down"
 SWAP = "explain_swap"
+GONE: Mapping[str, str] = {"audio": "explain_silenced", "video": "explain_cut"}
 
 _SHOWN = "explain_shown"
 
@@ -57,6 +58,6 @@ def start_bench(case: str, text: str) -> None:
 
 def clear_bench(text: str) -> None:
     """Callback: nothing struck, nothing covered, every modality there."""
-    for key in (STRUCK, DROPPED, EDIT, ACROSS, DOWN, SWAP, WORD, PATCH, OTHER, PHOTO):
+    for key in (STRUCK, DROPPED, EDIT, ACROSS, DOWN, SWAP, WORD, PATCH, OTHER, PHOTO, *GONE.values()):
         st.session_state.pop(key, None)
     st.session_state[REWORDED] = text
