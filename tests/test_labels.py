@@ -19,6 +19,7 @@ from core.people import (
     agreement,
     annotations_csv,
     annotations_json,
+    annotations_mark,
     annotations_of,
     case_keys,
     drop_slice,
@@ -162,6 +163,24 @@ def test_nobody_labels_without_a_name_and_a_label_is_short(workspace: Workspace)
         put_label(workspace, SHOP, [case(1)], "  ", "duplicate")
     with pytest.raises(InputError, match="cannot be a label"):
         put_label(workspace, SHOP, [case(1)], "Dora", "a|b")
+
+
+def test_whatever_is_said_or_taken_back_changes_the_mark_and_nothing_else_does(workspace: Workspace) -> None:
+    marks = [annotations_mark(workspace, SHOP)]
+    assert marks == [""] and not workspace.home.exists()  # looking opens no database
+    put_note(workspace, "another shop", case(1), "Dora", "a note", 1)
+    for say in (
+        lambda: put_seen(workspace, SHOP, case(1), "Dora"),
+        lambda: put_label(workspace, SHOP, [case(1)], "Dora", "duplicate"),
+        lambda: put_label(workspace, SHOP, [case(1)], "Dora", "duplicate", present=False),
+        lambda: put_note(workspace, SHOP, case(1), "Dora", "a note", 1),
+        lambda: put_seen(workspace, SHOP, case(2), "Emil"),
+    ):
+        say()
+        marks.append(annotations_mark(workspace, SHOP))
+    assert len(set(marks)) == len(marks)
+    put_seen(workspace, SHOP, case(2), "Emil")  # known already
+    assert annotations_mark(workspace, SHOP) == marks[-1]
 
 
 def test_labels_of_a_case_whose_row_is_gone_are_told_from_the_others(workspace: Workspace) -> None:

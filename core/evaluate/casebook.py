@@ -81,12 +81,17 @@ class CaseBook:
         """(Q,) what cases have in common and are drawn by: the user of a user's case, else the product."""
         return self.cases.user if self.cases.about["kind"] == USERS else self.cases.item
 
+    @cached_property
+    def codes(self) -> NDArray[np.int64]:
+        """(Q,) `groups` as numbers: a hundred thousand words take a tenth of a second to sort, numbers next to none."""
+        return np.unique(self.groups, return_inverse=True)[1]
+
     def members(self, conditions: Sequence[Condition]) -> NDArray[np.bool_]:
         return members(conditions, self.attributes, len(self.cases))
 
     def slice(self, conditions: Sequence[Condition], metric: str) -> Slice | None:
         """One slice as it stands here, tested alone; None where nobody, or everybody, is in it."""
-        return measure_slice(conditions, self.members(conditions), self.cases.values(metric), self.groups)
+        return measure_slice(conditions, self.members(conditions), self.cases.values(metric), self.codes)
 
     def text(self, place: int) -> str:
         """The words of a case's query."""
@@ -102,9 +107,10 @@ class CaseBook:
         ]
 
     def prepare(self) -> None:
-        """Makes now what the first search and the first look for a case would wait for."""
+        """Makes now what the first search, look for a case, and slice would wait for."""
         self.cases.place_of("")
         self.search("a word")
+        self.codes.sum()
 
     def search(self, words: str) -> NDArray[np.bool_]:
         """(Q,) cases whose review, product title, product id or key holds all the words, case ignored."""

@@ -175,8 +175,9 @@ def case_key(scope: str, user: str, item: str, timestamp: int | None) -> str:
 def compare(ours: Cases, other: Cases, k: int = 10) -> dict[str, NDArray[np.int64]]:
     """Places in `ours` of cases that both runs have: fixed (only the other finds it in the first k), broken, and the
     same either way (found, lost); `there` (P, 2) pairs their places."""
-    places = [other.place_of(key) for key in ours.key.tolist()]
-    pairs = np.array([pair for pair in enumerate(places) if pair[1] is not None], dtype=np.int64).reshape(-1, 2)
+    theirs = np.array([-1 if (at := other.place_of(key)) is None else at for key in ours.key.tolist()], dtype=np.int64)
+    both = np.flatnonzero(theirs >= 0)
+    pairs = np.stack([both, theirs[both]], 1)
     before, after = ours.rank[pairs[:, 0]] <= k, other.rank[pairs[:, 1]] <= k
     groups = {"fixed": ~before & after, "broken": before & ~after, "found": before & after, "lost": ~before & ~after}
     return {name: pairs[chosen, 0] for name, chosen in groups.items()} | {"there": pairs}

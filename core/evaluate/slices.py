@@ -29,6 +29,7 @@ MOST_DRAWN = 1000  # beyond it products are drawn in bundles: an interval of 20,
 BLOCK = 4_000_000
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Groups = Sequence[str] | NDArray[np.str_] | NDArray[np.int64]  # what a case belongs to, by name or by number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +115,7 @@ def members(conditions: Sequence[Condition], known: Sequence[Attribute], count: 
 
 
 def search_slices(
-    values: NDArray[np.floating[Any]], groups: Sequence[str] | NDArray[np.str_], known: Sequence[Attribute], *,
+    values: NDArray[np.floating[Any]], groups: Groups, known: Sequence[Attribute], *,
     metric: str, worse: int = -1, show: int = 60, seed: int = 0,
 ) -> Search:  # fmt: skip
     """Every value of every attribute, and every pair of two attributes, against the rest of the cases.
@@ -150,7 +151,7 @@ def search_slices(
 
 def measure_slice(
     conditions: Sequence[Condition], chosen: Mask, values: NDArray[np.floating[Any]],
-    groups: Sequence[str] | NDArray[np.str_], seed: int = 0,
+    groups: Groups, seed: int = 0,
 ) -> Slice | None:  # fmt: skip
     """One slice that a person named, tested alone (holm = p); None where it or the rest is empty."""
     tester = _Tester.of(values, groups)
@@ -167,8 +168,8 @@ class _Tester:
         self.values, self.member, self.groups = values, member, groups
 
     @classmethod
-    def of(cls, values: NDArray[np.floating[Any]], groups: Sequence[str] | NDArray[np.str_]) -> _Tester:
-        names, member = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
+    def of(cls, values: NDArray[np.floating[Any]], groups: Groups) -> _Tester:
+        names, member = np.unique(np.asarray(groups), return_inverse=True)
         return cls(np.asarray(values, dtype=np.float64), member, len(names))
 
     def big_enough(self, mask: Mask) -> bool:

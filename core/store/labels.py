@@ -84,6 +84,15 @@ def list_annotations(
         ]  # fmt: skip
 
 
+def annotations_mark(store: Store, catalogue: str) -> str:
+    """Another text whenever anything was said, changed or removed: what a reader of many annotations keeps them by."""
+    told = select(
+        func.count(), func.max(AnnotationRow.id), func.sum(AnnotationRow.version), func.max(AnnotationRow.updated)
+    ).where(AnnotationRow.catalogue == catalogue)
+    with store.reading() as session:
+        return str(tuple(session.execute(told).one()))
+
+
 def label_names(store: Store) -> dict[str, str]:
     """Label -> its meaning, in the order of the keys; {} where nobody made a set yet."""
     with store.reading() as session:

@@ -305,7 +305,7 @@ def change(
     fixed, broken = sides["fixed"], sides["broken"]
     discordant = len(fixed) + len(broken)
     a, b = _theirs.cases.values("mrr")[pairs[:, 1]], _ours.cases.values("mrr")[pairs[:, 0]]
-    names, member = np.unique(_ours.groups[pairs[:, 0]], return_inverse=True)
+    names, member = np.unique(_ours.codes[pairs[:, 0]], return_inverse=True)
     return Change(
         fixed=fixed, broken=broken, found=len(sides["found"]), lost=len(sides["lost"]), pairs=pairs,
         mcnemar=float(binomtest(len(fixed), discordant).pvalue) if discordant else 1.0,
@@ -317,16 +317,25 @@ def change(
 
 
 def said(catalogue: str) -> list[Annotation]:
+    """All that was said about a catalogue, read again when that has changed."""
+    from core.people import annotations_mark
+
+    return list(_said(catalogue, annotations_mark(services.workspace(), catalogue)))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _said(catalogue: str, mark: str) -> Sequence[Annotation]:
     from core.people import annotations_of
 
-    return annotations_of(services.workspace(), catalogue)
+    return tuple(annotations_of(services.workspace(), catalogue))
 
 
 def vanished(found: CaseBook, annotations: Sequence[Annotation]) -> list[Annotation]:
-    """Those about cases that the catalogue no longer has; keys of all its rows are made once a version."""
+    """Those about cases that the catalogue no longer has; keys of all its rows are made once a version, if at all."""
     shop = found.catalogue
-    known = _keys(shop.name, shop.version, shop)
-    return [one for one in annotations if one.case.key not in known]
+    elsewhere = [one for one in annotations if found.cases.place_of(one.case.key) is None]
+    known = _keys(shop.name, shop.version, shop) if elsewhere else frozenset()
+    return [one for one in elsewhere if one.case.key not in known]
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
