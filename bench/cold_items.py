@@ -39,6 +39,15 @@ Values = dict[str, np.ndarray]
 
 def scores_of(catalogue: Catalogue, features: Features, split: Split, settings: RunSettings) -> tuple[Any, list[str]]:
     """(U, N) scores of a trained ranker for all training users, new items by their media; and the users."""
+    model, data, vectors, known, users = fitted(catalogue, features, split, settings)
+    with torch.inference_mode():
+        history = History.of(data.histories, range(len(data.histories)))
+        scores = model.ranker.score_users(history, vectors, known)
+    return scores.numpy(), users
+
+
+def fitted(catalogue: Catalogue, features: Features, split: Split, settings: RunSettings) -> tuple[Any, ...]:
+    """Model, training data, item vectors (N, D), training rows of the items (N,) with -1 for new ones, users."""
     from core.train.build import training_users
 
     with deterministic(settings):
@@ -55,9 +64,7 @@ def scores_of(catalogue: Catalogue, features: Features, split: Split, settings: 
             media = features.items[start : start + 64]
             encoded = {m: bank.batch([one.get(m, ()) for one in media]) for m, bank in raw.items()}
             pieces.append(model.fuse(model.align(model.standardise(encoded))).vector)
-        history = History.of(data.histories, range(len(data.histories)))
-        scores = model.ranker.score_users(history, torch.cat(pieces), known)  # type: ignore[operator, union-attr]
-    return scores.numpy(), list(training_users(catalogue, split))
+    return model, data, torch.cat(pieces), known, list(training_users(catalogue, split))
 
 
 def genre_popularity(catalogue: Catalogue, split: Split) -> np.ndarray:
