@@ -2,7 +2,9 @@
 
 oracle --run RUN [--pairs 500]   base + contributions = printed score; every coalition = `recommend --without ...`; of a
                                  vbpr run also contributions = the closed form, on every pair
-faith --run RUN [--cases 500]    deletion and insertion against chance, per method, masking token states
+faith --run RUN [--cases 500]    deletion and insertion against chance, per method, masking token states;
+                                 with --minutes M --json FILE it stops then, and goes on when it is asked again
+table FILE...                    what `faith` and `audit` wrote of several runs, as one table: method x data set
 truth --run RUN [--part train]   shares, words and pointing against what was planted, per method
 swaps FOLDER                     10 % of a folder's photos given to other items: are they found?
 times --run RUN                  one item explained, a page of twenty with and without its split, the first map
@@ -29,7 +31,7 @@ from core.errors import InputError
 from core.evaluate.alignment import area_under_curve
 from core.evaluate.protocols import split_by
 from core.evaluate.splits import TRAIN
-from core.evaluate.trust import Case, contents_of, draw_cases, scorer_of, trust
+from core.evaluate.trust import Case, Found, Tried, contents_of, draw_cases, scorer_of, tried, verdicts
 from core.explain.attribution import METHODS
 from core.explaining import Microscope, explain
 from core.features import Features, catalogue_features
@@ -103,16 +105,52 @@ def closed_form(pipeline: Pipeline, user: str, item: int) -> dict[str, float]:
 
 
 def faith(options: Options) -> Answer:
+    """Every case is kept under `trials`; those that are kept already, of the same weights and methods, are not made
+    again."""
     pipeline, features = opened(options)
     cases, scope = shop_cases(pipeline, features, options.cases)
-    methods = trust(
-        pipeline, features, cases, draws=20, level="states", seed=0, methods=options.methods or QUICK,
-        tell=lambda label, fraction: tell(label) if int(label.split()[1]) % 50 == 1 else None,
-    )  # fmt: skip
+    methods, digest = list(options.methods or QUICK), pipeline.told["digests"]["model.safetensors"]
+    kept = json.loads(options.json.read_text("utf-8")) if options.json and options.json.is_file() else {}
+    same = (kept.get("digest"), kept.get("asked")) == (digest, methods) and kept.get("wanted") == len(cases)
+    trials = [known_trial(case) for case in kept["trials"]] if same else []
+    begun, minutes = time.perf_counter(), np.inf if options.minutes is None else options.minutes
+    for number in range(len(trials), len(cases)):
+        if (time.perf_counter() - begun) / 60 > minutes:
+            break
+        if number % 50 == 0:
+            tell(f"case {number + 1} of {len(cases)}")
+        trials.append(tried(pipeline, features, cases[number], draws=20, level="states", seed=number, methods=methods))
+    done = cases[: len(trials)]
     return {
-        "run": options.run, "catalogue": pipeline.catalogue.name, "scope": scope, "cases": len(cases),
-        "groups": len({case.group for case in cases}), "methods": methods,
+        "run": options.run, "catalogue": pipeline.catalogue.name, "scope": scope, "level": "states", "seed": 0,
+        "cases": len(done), "wanted": len(cases), "groups": len({case.group for case in done}),
+        "methods": verdicts(trials), "digest": digest, "asked": methods, "trials": trials,
     }  # fmt: skip
+
+
+def known_trial(case: dict[str, dict[str, Any]]) -> Tried:
+    return {name: {m: Found(**one) for m, one in by_modality.items()} for name, by_modality in case.items()}
+
+
+def table(options: Options) -> Answer:
+    """Differences of the deletion area to that of random orders: below 0 is good."""
+    found = [json.loads(Path(path).read_text("utf-8")) for path in options.folders]
+    titles = [f"{one['catalogue']} ({one['cases']}, {one['level']})" for one in found]
+    rows = sorted({(m, name) for one in found for name, methods in one["methods"].items() for m in methods})
+    lines = [f"| modality | method | {' | '.join(titles)} |", "|---" * (2 + len(found)) + "|"]
+    for m, name in rows:
+        cells = [told_cell(one["methods"].get(name, {}).get(m)) for one in found]
+        lines.append(f"| {m} | {METHODS[name].title} | {' | '.join(cells)} |")
+    tell("\n".join(lines))
+    return {"table": lines}
+
+
+def told_cell(one: dict[str, Any] | None) -> str:
+    if one is None:
+        return "-"
+    told = one["deletion"]
+    area = f"{told['value']:+.3f} [{told['low']:+.3f}, {told['high']:+.3f}]"
+    return f"**{area}**" if one["passed"] else f"{area}; {one['reason']}"
 
 
 def shop_cases(pipeline: Pipeline, features: Features, count: int) -> tuple[list[Case], str]:
@@ -120,7 +158,8 @@ def shop_cases(pipeline: Pipeline, features: Features, count: int) -> tuple[list
     review with another photo of its product, in turn."""
     rows = list(zip(pipeline.catalogue.interactions, features.interactions, strict=True))
     ranker: Any = pipeline.model.ranker
-    if "query" not in ranker.cases or any(media.get("image") for _, media in rows):
+    words_alone = any(media.get("text") for _, media in rows) and not any(media.get("image") for _, media in rows)
+    if "query" not in ranker.cases or not words_alone:
         split = split_by(pipeline.settings.protocol, pipeline.catalogue)
         return draw_cases(pipeline, features, split, count, seed=0)
     position, found, drawn = pipeline.catalogue.position(), [], np.random.default_rng(0)
@@ -166,7 +205,8 @@ def truth(options: Options) -> Answer:
 
 def swaps(options: Options) -> Answer:
     """Photos of a tenth of the media change places among themselves, never within one item."""
-    catalogue, _ = read_folder(options.folder, options.folder.name)
+    [folder] = options.folders
+    catalogue, _ = read_folder(folder, folder.name)
     features = catalogue_features(catalogue, RunSettings(), options.home / "vectors", interactions=False)
     owner, row, _ = media_rows(catalogue, features, "image")
     areas = []
@@ -181,7 +221,7 @@ def swaps(options: Options) -> Answer:
         wrong = np.zeros(len(owner), dtype=bool)
         wrong[chosen] = True
         areas.append(area_under_curve(np.array([mark.score for mark in found.marks]), wrong))
-    return {"folder": options.folder.name, "photos": len(owner), "swapped": len(chosen), "auc": areas}
+    return {"folder": folder.name, "photos": len(owner), "swapped": len(chosen), "auc": areas}
 
 
 def apart(generator: np.random.Generator, owners: list[int]) -> np.ndarray:
@@ -258,7 +298,7 @@ def timed(run: Callable[[], None], times: int) -> dict[str, float]:
 
 
 WHAT: dict[str, Callable[[Options], Answer]] = {
-    "oracle": oracle, "faith": faith, "truth": truth, "swaps": swaps, "times": times,
+    "oracle": oracle, "faith": faith, "table": table, "truth": truth, "swaps": swaps, "times": times,
 }  # fmt: skip
 
 
@@ -269,7 +309,7 @@ def tell(line: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=WHAT)
-    parser.add_argument("folder", nargs="?", type=Path)
+    parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER")
     parser.add_argument("--run", default="studio-default")
     parser.add_argument("--home", type=Path, default=home_folder(), help="the workspace")
     parser.add_argument("--pairs", type=int, default=500)
@@ -277,12 +317,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--part", choices=("train", "validation", "test"), default="test")
     parser.add_argument("--methods", nargs="*", choices=METHODS, default=())
+    parser.add_argument("--minutes", type=float, help="faith: begin no case later than that; then ask again")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    text = json.dumps(WHAT[options.what](options), indent=1, default=asdict)
-    print(text)
+    answer = WHAT[options.what](options)
     if options.json:
-        write_atomic(options.json, text.encode())
+        write_atomic(options.json, json.dumps(answer, indent=1, default=asdict).encode())
+    print(json.dumps({name: one for name, one in answer.items() if name != "trials"}, indent=1, default=asdict))
 
 
 if __name__ == "__main__":

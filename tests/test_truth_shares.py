@@ -120,3 +120,34 @@ def test_missing_and_silent_sounds_have_a_place_in_the_truth():
     marks = (Mark(item_id="a", file="sounds/a.ogg", score=1.0), Mark(item_id="b", file="sounds/b.ogg", score=0.0))
     found = fault_scores(truth, [Detection(step="silent_sound", marks=marks, looked_at=2, limit=0.5)])
     assert found["silent_sound"]["precision"] == found["silent_sound"]["recall"] == 1.0
+
+
+def test_faithfulness_measured_in_parts_is_that_of_one_go(reviewed, monkeypatch, tmp_path):
+    import json
+    from itertools import count
+
+    from bench import microscope
+
+    pipeline, features = reviewed
+    pipeline.told["digests"] = {"model.safetensors": "0"}
+    media = {"text": features.interactions[0]["text"]}
+    contents = contents_of(pipeline, pipeline.catalogue.interactions[0], media)
+    cases = [
+        Case(scope="query", user=None, target=target, media=media, group=f"g{target % 2}", contents=contents)
+        for target in range(4)
+    ]  # fmt: skip
+    monkeypatch.setattr(microscope, "opened", lambda options: (pipeline, features))
+    monkeypatch.setattr(microscope, "shop_cases", lambda *asked: (cases, "query"))
+    options = SimpleNamespace(run="toy", cases=4, methods=("occlusion", "gradient"), minutes=None, json=None)
+    whole = microscope.faith(options)
+    clock = count(0, 30)
+    monkeypatch.setattr(microscope.time, "perf_counter", lambda: next(clock))
+    options.json, options.minutes = tmp_path / "faith.json", 1.0
+    part = microscope.faith(options)
+    assert part["cases"] == 2 and part["wanted"] == 4 and whole["cases"] == 4
+    options.json.write_text(json.dumps(part, default=microscope.asdict))
+    options.minutes = None
+    assert microscope.faith(options)["methods"] == whole["methods"]
+    options.folders = [options.json]
+    lines = microscope.table(options)["table"]
+    assert lines[0] == "| modality | method | toy (2, states) |" and "only 2 cases" in lines[-1]

@@ -58,11 +58,27 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """One case, one method, one modality: the trial, and the likeness to a randomised model."""
+    """One case, one method, one modality: areas under its curves and, as means, under the random ones; the share of
+    random orders whose deletion it beats; likeness to a randomised model; what cases that are not independent share."""
 
-    trial: Trial
+    deletion: float
+    insertion: float
+    rank_deletion: float
+    random_deletion: float
+    random_insertion: float
+    random_rank_deletion: float
+    beaten: float
     likeness: float
     group: str
+
+    @classmethod
+    def of(cls, trial: Trial, likeness: float, group: str) -> Found:
+        return cls(
+            deletion=trial.deletion.area, insertion=trial.insertion.area, rank_deletion=trial.deletion.rank_area,
+            random_deletion=float(trial.random_deletion.mean()), random_insertion=float(trial.random_insertion.mean()),
+            random_rank_deletion=float(trial.random_rank_deletion.mean()),
+            beaten=float((trial.random_deletion > trial.deletion.area).mean()), likeness=likeness, group=group,
+        )  # fmt: skip
 
 
 def draw_cases(pipeline: Pipeline, features: Features, split: Split, count: int, seed: int) -> tuple[list[Case], str]:
@@ -134,19 +150,30 @@ def trust(
     tell: Callable[[str, float], None] = lambda label, fraction: None, methods: Sequence[str] = tuple(METHODS),
 ) -> dict[str, dict[Modality, dict[str, Any]]]:  # fmt: skip
     """method -> modality -> areas against chance with intervals over cases, adjusted p, and the verdict."""
-    found: dict[str, dict[Modality, list[Found]]] = {}
+    found = []
     for number, case in enumerate(cases):
         tell(f"case {number + 1} of {len(cases)}", number / len(cases))
-        scorer = scorer_of(pipeline, features, case)
-        weights = {name: own for name in methods if (own := attribute(scorer, name)) is not None}
-        models = [scorer.randomised(seed + number * MODELS + k) for k in range(MODELS)]
-        alike = {name: agreement(own, [attribute(model, name) for model in models]) for name, own in weights.items()}
-        trials = trials_of(pipeline, scorer, case, oriented(scorer, weights), draws, level, seed + number)
-        for name, by_modality in trials.items():
-            for m, trial in by_modality.items():
-                one = Found(trial=trial, likeness=alike[name][m], group=case.group)
-                found.setdefault(name, {}).setdefault(m, []).append(one)
+        found.append(tried(pipeline, features, case, draws=draws, level=level, seed=seed + number, methods=methods))
     return verdicts(found)
+
+
+Tried = Mapping[str, Mapping[Modality, Found]]  # one case: method -> modality -> what became of it
+
+
+def tried(
+    pipeline: Pipeline, features: Features, case: Case, *, draws: int, level: str, seed: int,
+    methods: Sequence[str] = tuple(METHODS),
+) -> Tried:  # fmt: skip
+    """One case; a method that does not apply to the model, or a modality that changes nothing, is left out."""
+    scorer = scorer_of(pipeline, features, case)
+    weights = {name: own for name in methods if (own := attribute(scorer, name)) is not None}
+    models = [scorer.randomised(seed * MODELS + k) for k in range(MODELS)]
+    alike = {name: agreement(own, [attribute(model, name) for model in models]) for name, own in weights.items()}
+    trials = trials_of(pipeline, scorer, case, oriented(scorer, weights), draws, level, seed)
+    return {
+        name: {m: Found.of(trial, alike[name][m], case.group) for m, trial in by_modality.items()}
+        for name, by_modality in trials.items()
+    }
 
 
 def oriented(scorer: PipelineScorer, weights: Mapping[str, Weights]) -> dict[str, Weights]:
@@ -228,8 +255,13 @@ EDITS: dict[Modality, tuple[Callable[[Pipeline, str], Any], Callable[[Any, Any, 
 }
 
 
-def verdicts(found: Mapping[str, Mapping[Modality, Sequence[Found]]]) -> dict[str, dict[Modality, dict[str, Any]]]:
+def verdicts(cases: Sequence[Tried]) -> dict[str, dict[Modality, dict[str, Any]]]:
     """Differences to chance (deletion below 0 and insertion above 0 are good), Holm over all methods and modalities."""
+    found: dict[str, dict[Modality, list[Found]]] = {}
+    for case in cases:
+        for name, by_modality in case.items():
+            for m, one in by_modality.items():
+                found.setdefault(name, {}).setdefault(m, []).append(one)
     told: dict[str, dict[Modality, dict[str, Any]]] = {}
     keys, ps = [], []
     for name, by_modality in found.items():
@@ -240,48 +272,44 @@ def verdicts(found: Mapping[str, Mapping[Modality, Sequence[Found]]]) -> dict[st
     for (name, m, side), p in zip(keys, holm(ps), strict=True):
         told[name][m][f"{side}_p"] = p
     for name, methods in told.items():
-        for m, one in methods.items():
+        for m, each in methods.items():
             look = found.get("attention", {}).get(m) if name != "attention" else None
-            one["reason"] = reason(one, worse_than(found[name][m], look) if look else "")
-            one["passed"] = not one["reason"]
+            each["reason"] = reason(each, worse_than(found[name][m], look) if look else "")
+            each["passed"] = not each["reason"]
     return told
 
 
 def summary(rows: Sequence[Found]) -> tuple[dict[str, Any], list[float]]:
     groups = [one.group for one in rows]
-    deletion = np.array([one.trial.deletion.area for one in rows])
-    insertion = np.array([one.trial.insertion.area for one in rows])
-    by_chance = np.array([one.trial.random_deletion.mean() for one in rows])
-    back_by_chance = np.array([one.trial.random_insertion.mean() for one in rows])
-    by_rank = np.array([one.trial.deletion.rank_area for one in rows])
-    rank_by_chance = np.array([one.trial.random_rank_deletion.mean() for one in rows])
-    beaten = np.array([(one.trial.random_deletion > one.trial.deletion.area).mean() for one in rows])
+    columns = {name: np.array([getattr(one, name) for one in rows]) for name in AREAS}
+    deletion, insertion = columns["deletion"], columns["insertion"]
     pairs = {
-        "deletion": paired(deletion, by_chance, groups),
-        "insertion": paired(insertion, back_by_chance, groups),
-        "rank_deletion": paired(by_rank, rank_by_chance, groups),
+        name: paired(columns[name], columns[f"random_{name}"], groups)
+        for name in ("deletion", "insertion", "rank_deletion")
     }
     likeness = np.array([one.likeness for one in rows])
     told: dict[str, Any] = {name: asdict(test.difference) for name, test in pairs.items()}
     told |= {
         "cases": len(rows),
         "areas": {
-            "deletion": float(deletion.mean()), "random_deletion": float(by_chance.mean()),
-            "insertion": float(insertion.mean()), "random_insertion": float(back_by_chance.mean()),
+            "deletion": float(deletion.mean()), "random_deletion": float(columns["random_deletion"].mean()),
+            "insertion": float(insertion.mean()), "random_insertion": float(columns["random_insertion"].mean()),
         },
-        "percentile": asdict(bootstrap(beaten, groups)),
+        "percentile": asdict(bootstrap(columns["beaten"], groups)),
         "random_models": None if np.isnan(likeness).all() else asdict(bootstrap(likeness, groups)),
     }  # fmt: skip
     return told, [pairs[name].p if pairs[name].wilcoxon is None else pairs[name].wilcoxon for name in SIDES]  # type: ignore[misc]
 
 
 SIDES = ("deletion", "insertion")
+AREAS = (*SIDES, "rank_deletion", "random_deletion", "random_insertion", "random_rank_deletion", "beaten")
 
 
 def worse_than(rows: Sequence[Found], look: Sequence[Found]) -> str:
     """A reason where an attribution is clearly worse than plain attention on the same cases."""
-    deletion = paired([r.trial.deletion.area for r in rows], [r.trial.deletion.area for r in look])
-    insertion = paired([r.trial.insertion.area for r in rows], [r.trial.insertion.area for r in look])
+    groups = [r.group for r in rows]
+    deletion = paired([r.deletion for r in rows], [r.deletion for r in look], groups)
+    insertion = paired([r.insertion for r in rows], [r.insertion for r in look], groups)
     if deletion.difference.low > 0 or insertion.difference.high < 0:
         return "plain attention does better on the same cases"
     return ""
