@@ -71,6 +71,7 @@ def examine(workspace: Workspace) -> Diagnosis:
         _threads(),
         _checked("catalogue", lambda: _sample(workspace)),
         _checked("run", lambda: _bundled_run(workspace)),
+        _checked("talk", lambda: _talk(workspace), needed=False),
         _checked("database", lambda: _database(workspace)),
         _checked("disk", lambda: _disk(workspace)),
         _checked("ffmpeg", _film, needed=False),
@@ -167,6 +168,28 @@ def _bundled_run(workspace: Workspace) -> str:
     for name, digest in digests.items():
         read_verified(folder / Path(name).name, digest)
     return f"{BUNDLED_RUN}: {len(digests)} files, sha256 as recorded"
+
+
+def _talk(workspace: Workspace) -> str:
+    """What a walk through `?demo=1` needs, ten minutes before it."""
+    from core.config import PROJECT
+    from core.evaluate.casebook import CaseSet, load_book
+    from core.workspace import BUNDLED_RUN
+
+    assets = PROJECT / "assets"
+    stops = json.loads((assets / "demo.json").read_text("utf-8"))
+    stories = json.loads((assets / "stories.json").read_text("utf-8"))
+    for story in stories:
+        root = workspace.catalogue(story["catalogue"]).root
+        gone = [photo for step in story["steps"] for photo in step["photos"] if not (root / photo).is_file()]
+        if gone:
+            raise Missing(f"the story {story['story_id']} lacks {gone[0]}; unpack the sample again")
+    if load_book(workspace, CaseSet(run=BUNDLED_RUN, kind="review+photo")) is None:
+        raise Missing(
+            "nobody has judged the cases of the last stop of the demo yet, which takes minutes; before the talk: "
+            f"python -m core cases --run {BUNDLED_RUN} --kind review+photo"
+        )
+    return f"demo of {len(stops)} stops, {len(stories)} stories with their photos, its cases are judged"
 
 
 def _database(workspace: Workspace) -> str:

@@ -49,6 +49,30 @@ class Shop:
     users: tuple[str, ...]
 
 
+class Turnstile(threading.Semaphore):
+    """One question at a time on the device; `ahead` is how many are in it or wait for it."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self._counting, self.ahead = threading.Lock(), 0
+
+    def _count(self, change: int) -> None:
+        with self._counting:
+            self.ahead += change
+
+    def __enter__(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        self._count(1)
+        try:
+            return self.acquire(blocking, timeout)
+        except BaseException:
+            self._count(-1)
+            raise
+
+    def __exit__(self, *told: Any) -> None:
+        self._count(-1)
+        super().__exit__(*told)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Engine:
     """A loaded run and its turnstile: one question at a time on the device."""
@@ -111,7 +135,19 @@ def engine(run: str) -> Engine:
     """Loads torch, encoders, model and item vectors: the first question waits for it, nobody else does."""
     from core.pipeline import open_pipeline
 
-    return Engine(pipeline=open_pipeline(workspace(), run), turn=threading.Semaphore(1))
+    return Engine(pipeline=open_pipeline(workspace(), run), turn=turnstile(run))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def turnstile(run: str) -> Turnstile:
+    """Known before the run is loaded, so that whoever waits for that is counted too."""
+    return Turnstile()
+
+
+def queue_line(run: str) -> str:
+    """How many questions come before one that is asked now; "" where it is the next."""
+    ahead = turnstile(run).ahead
+    return f"{ahead} question{'s' if ahead > 1 else ''} before yours. " if ahead else ""
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
