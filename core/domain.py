@@ -253,7 +253,8 @@ class Recommendation:
 
     items: best first. scope: "query" (its modalities are switched for `phi`) or "item". coalitions: for every subset
     of `players`, in binary order (bit j = players[j] present), the scores of all N items, (2^M, N) float32;
-    item_ids name the columns. timing_ms: read, encode, align, fuse, rank, total.
+    item_ids name the columns. timing_ms: read, encode, align, fuse, rank, total. search: "" where all items were
+    compared; else how they were found, with the recall, and the columns are those that were found.
     """
 
     run: str
@@ -268,6 +269,7 @@ class Recommendation:
     timing_ms: Mapping[str, float]
     notices: tuple[Notice, ...] = ()
     media_weights: Mapping[Modality, tuple[float, ...]] = field(default_factory=dict)
+    search: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
@@ -115,3 +116,18 @@ def best_device(wanted: str) -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+class Clock:
+    """Milliseconds between laps."""
+
+    def __init__(self) -> None:
+        self.begun = self.last = time.perf_counter()
+        self.laps: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name], self.last = (now - self.last) * 1000, now
+
+    def finish(self) -> dict[str, float]:
+        return {**self.laps, "total": (time.perf_counter() - self.begun) * 1000}

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,7 +32,8 @@ from core.errors import InputError, ModelError, SettingsError, UnknownNameError
 from core.explain.shapley import shapley, shares
 from core.features import Features, catalogue_features, encoder_name
 from core.files import read_verified, sealed, unsealed, write_atomic
-from core.model import Coalitions, Model, best_device, switch_off
+from core.model import Clock, Coalitions, Model, best_device, switch_off
+from core.rank.index import ABOVE, REACH, Found, Graph, best_columns, graph_of
 from core.rank.multimodal import History
 from core.tensors import check_shapes, checked_tensors, read_tensors
 
@@ -61,6 +61,7 @@ class Pipeline:
         people = {row.user_id for row in catalogue.interactions} if self.at_home else set()
         self.user_rows = {user: row for row, user in enumerate(told["users"]) if user in people}
         self.histories: list[list[tuple[int, float | None]]] = []
+        self.index: Graph | None = None  # of so many items that not all are compared
         self._encoders: dict[Modality, Any] = {}
         self._loading = threading.Lock()
 
@@ -89,7 +90,9 @@ class Pipeline:
         clock.lap("align")
         fused = self.fuse(aligned)
         clock.lap("fuse")
-        coalitions = self.rank(query, fused.vectors if asked else None)  # (2^M, N)
+        near = self.shortlist(fused.vectors[-1], top) if asked and players and query.user is None else None
+        rows = None if near is None else near.rows
+        coalitions = self.rank(query, fused.vectors if asked else None, rows)  # (2^M, N)
         clock.lap("rank")
         if not asked:  # the items' own modalities are the players
             players = tuple(m for m in self.model.modalities if m not in without)
@@ -100,10 +103,11 @@ class Pipeline:
             device=self.device,
             scope="query" if asked else "item",
             players=players,
-            items=self.cards(coalitions, players, fused if asked else None, top),
+            items=self.cards(coalitions, players, fused if asked else None, top, rows),
             coalitions=coalitions,
-            item_ids=self.item_ids,
-            distance=self.distance(fused.vectors[-1], players) if asked and players else None,
+            item_ids=self.item_ids if rows is None else tuple(self.item_ids[row] for row in rows),
+            distance=self.distance(fused.vectors[-1], players, rows) if asked and players else None,
+            search="" if near is None else near.told(),
             timing_ms=clock.finish(),
             notices=notices,
             media_weights={m: tuple(aligned[m].media[-1].tolist()) for m in states},
@@ -158,11 +162,16 @@ class Pipeline:
         fused = self.model.fuse(aligned)
         return Coalitions(vectors=fused.vector, gates=fused.gates)
 
+    def shortlist(self, vector: Tensor, top: int) -> Found | None:
+        """The items that the index finds for a fused vector (D,); None where all are compared."""
+        return None if self.index is None or 2 * top > REACH else self.index.search(vector.cpu().numpy(), REACH)
+
     @torch.inference_mode()
-    def rank(self, query: Query, vectors: Tensor | None) -> np.ndarray:
-        """Scores of all items under every coalition, (2^M, N) float32: of the query's modalities, whose fused vectors
-        are given, else of the items' own. A known user's taste is added to every coalition of a query."""
+    def rank(self, query: Query, vectors: Tensor | None, rows: np.ndarray | None = None) -> np.ndarray:
+        """Scores of all items (or `rows`) under every coalition, (2^M, N) float32: of the query's modalities, whose
+        fused vectors are given, else of the items' own. A known user's taste is added to every coalition of a query."""
         ranker, items = self.model.ranker, self.items.vectors[-1]
+        items = items if rows is None else items[torch.from_numpy(rows)]
         scores = None
         if vectors is not None:
             self.must("query")
@@ -177,32 +186,36 @@ class Pipeline:
         return scores.float().cpu().numpy()
 
     def cards(
-        self, coalitions: np.ndarray, players: tuple[Modality, ...], fused: Coalitions | None, top: int
-    ) -> tuple[RankedItem, ...]:
-        """The best items with exact Shapley values; `fused` is the query's own fusion, None when items are switched."""
-        phi = shapley(coalitions)  # (M, N)
+        self, coalitions: np.ndarray, players: tuple[Modality, ...], fused: Coalitions | None, top: int,
+        rows: np.ndarray | None = None,
+    ) -> tuple[RankedItem, ...]:  # fmt: skip
+        """The best items with exact Shapley values; `fused` is the query's own fusion, None when items are switched;
+        rows: the items of the columns, None for all."""
+        best = best_columns(coalitions[-1], top)
+        phi = shapley(coalitions[:, best])  # (M, top)
         share = shares(phi)
-        best = np.argsort(-coalitions[-1], kind="stable")[: max(0, top)]
         cards = []
-        for place, column in enumerate(best.tolist(), 1):
-            gates = (self.items.gates[-1, column] if fused is None else fused.gates[-1]).tolist()
+        for place, column in enumerate(best.tolist()):
+            item = column if rows is None else int(rows[column])
+            gates = (self.items.gates[-1, item] if fused is None else fused.gates[-1]).tolist()
             cards.append(
                 RankedItem(
-                    item_id=self.item_ids[column],
-                    title=self.catalogue.items[column].title or self.item_ids[column],
-                    rank=place,
+                    item_id=self.item_ids[item],
+                    title=self.catalogue.items[item].title or self.item_ids[item],
+                    rank=place + 1,
                     score=float(coalitions[-1, column]),
-                    phi={m: float(phi[row, column]) for row, m in enumerate(players)},
-                    shares={m: float(share[row, column]) for row, m in enumerate(players)},
+                    phi={m: float(phi[row, place]) for row, m in enumerate(players)},
+                    shares={m: float(share[row, place]) for row, m in enumerate(players)},
                     gates=dict(zip(self.model.modalities, gates, strict=True)),
                     base=float(coalitions[0, column]),
                 )
             )
         return tuple(cards)
 
-    def distance(self, vector: Tensor, players: tuple[Modality, ...]) -> Distance | None:
+    def distance(self, vector: Tensor, players: tuple[Modality, ...], rows: np.ndarray | None) -> Distance | None:
         """1 - best cosine, and where that stands among held-out queries of the same modalities (None: not measured)."""
-        value = 1.0 - float((self.items.vectors[-1] @ vector).max())
+        items = self.items.vectors[-1]
+        value = 1.0 - float(((items if rows is None else items[torch.from_numpy(rows)]) @ vector).max())
         held_out = self.told.get("distances", {}).get("+".join(players))
         if not held_out:
             return None
@@ -249,21 +262,6 @@ class Pipeline:
         return self.histories[self.user_row(user)]
 
 
-class Clock:
-    """Milliseconds between laps."""
-
-    def __init__(self) -> None:
-        self.begun = self.last = time.perf_counter()
-        self.laps: dict[str, float] = {}
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.laps[name], self.last = (now - self.last) * 1000, now
-
-    def finish(self) -> dict[str, float]:
-        return {**self.laps, "total": (time.perf_counter() - self.begun) * 1000}
-
-
 def open_pipeline(workspace: Workspace, run: str, catalogue: str | None = None, device: str = "") -> Pipeline:
     """A run of the workspace over its own catalogue or another one, on `device` where one is named.
 
@@ -305,6 +303,9 @@ def load_run(
     model.eval().requires_grad_(False).to(device)
     items = item_vectors(folder, told, model, catalogue, settings, device, features, vectors)
     pipeline = Pipeline(told, model, catalogue, items, device)
+    if len(catalogue.items) > ABOVE and device == "cpu" and "query" in getattr(model.ranker, "cases", ()):
+        place = None if vectors is None else items_folder(vectors, told) / f"graph-{catalogue.version[:16]}.faiss"
+        pipeline.index = graph_of(items.vectors[-1].numpy(), place)
     if pipeline.at_home:
         kept = read_tensors(folder / "history.safetensors", told["digests"]["history.safetensors"])
         rows = [(i, None if r < 0 else r) for i, r in zip(kept["item"].tolist(), kept["rating"].tolist(), strict=True)]
@@ -345,8 +346,13 @@ def item_vectors(
         same_encoders(told, features, catalogue)
     made = item_coalitions(model, features, device)
     if vectors is not None:
-        write_atomic(vectors / "items" / told["digests"]["model.safetensors"][:16] / name, sealed(made.to_bytes()))
+        write_atomic(items_folder(vectors, told) / name, sealed(made.to_bytes()))
     return made
+
+
+def items_folder(vectors: Path, told: Mapping[str, Any]) -> Path:
+    """Where the vector store keeps what a run makes of items."""
+    return vectors / "items" / str(told["digests"]["model.safetensors"][:16])
 
 
 def rows_of(all_players: Sequence[Modality], players: Sequence[Modality]) -> list[int]:
@@ -369,7 +375,7 @@ def same_encoders(told: Mapping[str, Any], features: Features, catalogue: Catalo
 def kept_vectors(folder: Path, told: Mapping[str, Any], name: str, vectors: Path | None) -> dict[str, Tensor] | None:
     if name in told["digests"]:
         return read_tensors(folder / name, told["digests"][name])
-    path = vectors / "items" / told["digests"]["model.safetensors"][:16] / name if vectors else None
+    path = items_folder(vectors, told) / name if vectors else None
     data = unsealed(path.read_bytes()) if path and path.is_file() else None  # damaged ones are made again
     return checked_tensors(data, name) if data is not None else None
 

@@ -225,6 +225,8 @@ def draw_head(answer: Recommendation, shop: services.Shop, address: visit.Addres
             + (" :blue-badge[re-weighted by you]" if changed else ""),
             width="content",
         )
+        if answer.search:
+            st.caption(f"Search: {answer.search}.", width="content")
         with st.container(horizontal=True, width="content", gap="xsmall", vertical_alignment="center"):
             milliseconds = answer.timing_ms.get("total", 0.0)
             label = f"{milliseconds:.0f} ms on {parts.device_name(answer.device)}"

@@ -89,7 +89,7 @@ def recommend(options: argparse.Namespace) -> Reply:
         ],
         "distance": found.distance and {**asdict(found.distance), "unlike_anything": found.distance.unlike_anything},
         "timing_ms": found.timing_ms,
-        "notices": [asdict(notice) for notice in found.notices],
+        "notices": [asdict(notice) for notice in found.notices], "search": found.search or "exact",
     }  # fmt: skip
     lines = [
         f"{one.rank:>3}  {one.score:8.4f}  {one.item_id:<16} {one.title[:60]:<60}  "
@@ -98,4 +98,6 @@ def recommend(options: argparse.Namespace) -> Reply:
     ]
     if found.distance and found.distance.unlike_anything:
         lines.insert(0, "this is unlike anything in this shop; the best of what is there:")
+    if found.search:
+        lines.append(f"search: {found.search}")
     return Reply(answer=answer, lines=lines)
