@@ -41,6 +41,7 @@ def test_an_entry_larger_than_a_chunk_is_whole(tmp_path):
     ([("notes.txt", "x")], "E-ZIP-TABLE"),
     ([("~/items.csv", "x")], "E-ZIP-PATH"),
     ([("photos/../../items.csv", "x")], "E-ZIP-PATH"),
+    ([(zipfile.ZipInfo("\0"), "x")], "E-ZIP-NAME"),  # written as an entry without a name
 ])  # fmt: skip
 def test_an_archive_that_cannot_be_a_catalogue_is_refused(tmp_path, entries, code):
     with pytest.raises(InputError) as caught:

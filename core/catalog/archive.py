@@ -136,6 +136,8 @@ def _check_entry(name: str, entry: zipfile.ZipInfo) -> None:
     shown = shown_value(entry.orig_filename)
     if "\0" in entry.orig_filename:
         raise _refused("NAME", name, f'the name "{shown}" holds a NUL character', "a plain name was", "Pack it again.")
+    if not entry.filename:
+        raise _refused("NAME", name, "an entry has no name", "a plain name was", "Pack it again.")
     if (fault := path_fault(entry.filename)) and not fault.startswith("holds"):
         raise _refused(
             "PATH", name, f'the path "{shown}" {fault}', "paths inside the archive were", "Pack the folder again."
