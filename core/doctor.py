@@ -181,7 +181,8 @@ def _talk(workspace: Workspace) -> str:
     stories = json.loads((assets / "stories.json").read_text("utf-8"))
     for story in stories:
         root = workspace.catalogue(story["catalogue"]).root
-        gone = [photo for step in story["steps"] for photo in step["photos"] if not (root / photo).is_file()]
+        named = [photo for step in story["steps"] for photo in step.get("photos", ())]
+        gone = [photo for photo in named if not (root / photo).is_file()]
         if gone:
             raise Missing(f"the story {story['story_id']} lacks {gone[0]}; unpack the sample again")
     if load_book(workspace, CaseSet(run=BUNDLED_RUN, kind="review+photo")) is None:

@@ -144,7 +144,7 @@ class StarBook:
         about = json.loads(table.schema.metadata[b"fusescope"])
         about.pop("format")
         column = {name: table[name].to_numpy() for name in table.column_names}
-        words = {name: np.asarray(column[name], dtype=np.str_) for name in ("key", "user", "item")}
+        words: dict[str, Any] = {name: np.asarray(column[name], dtype=np.str_) for name in ("key", "user", "item")}
         flat: dict[str, Any] = {name: column[name] for name in FLAT if name not in words}
         chances = {task: np.stack([column[f"{task}_{star + 1}"] for star in range(MOST)], 1) for task in TASKS}
         return cls(about=about, chances=chances, **words, **flat)
