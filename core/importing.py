@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from core.catalog.names import shown_name
+from core.cluster import INLINE, check_engine, encode_by_ray
 from core.domain import Catalogue, FeatureMatrix, Modality, Notice
 from core.errors import InputError, SettingsError
 from core.files import digest_bytes, write_atomic
@@ -65,12 +66,14 @@ def import_source(
     layout: str = "auto",
     features: Mapping[Modality, Path] | None = None,
     uploaded: bool = False,
+    engine: str = "inline",
 ) -> ImportOutcome:
     """Import `source` as `name`, and train its first run: `content`, or `popularity` where there are ids only.
 
     layout: a name of `core.catalog.formats.FORMATS`, or auto. features: .npy files that stand for a modality, one row
-    an item. uploaded: the limits of the page apply. Raises RowsRefusedError after writing the list of bad rows,
-    TableError (nothing usable), InputError (the name), StoreError, and whatever `on_step` raises to stop it.
+    an item. uploaded: the limits of the page apply. engine: who encodes, see `core.cluster`. Raises RowsRefusedError
+    after writing the list of bad rows, TableError (nothing usable), InputError (the name), StoreError, SettingsError
+    (the engine), and whatever `on_step` raises to stop it.
     """
     from core.catalog.formats import read_source
     from core.catalog.reading import Ask
@@ -78,6 +81,8 @@ def import_source(
     from core.prepare.findings import keep_words
 
     workspace.check_name(name, "catalogue")
+    if engine != INLINE:
+        check_engine(engine)
     tell = on_step or (lambda label, fraction: None)
     rejects = rejects_file(workspace, name)
     ask = Ask(uploaded=uploaded, step=_part(tell, 0.0, READ))
@@ -91,7 +96,8 @@ def import_source(
         catalogue, lost = _kept(workspace, reading, _part(tell, READ, KEPT))
         keep_words(workspace.vectors, catalogue, folder, reading.catalogue, workspace.user_key)
     report.note((*told, *lost))
-    encoded = _encoded(workspace, catalogue, _part(tell, KEPT, ENCODED))
+    elsewhere = encode_by_ray(catalogue, workspace.vectors, _part(tell, KEPT, ENCODED)) if engine != INLINE else 0
+    encoded = elsewhere + _encoded(workspace, catalogue, _part(tell, ENCODED if elsewhere else KEPT, ENCODED))
     listed = report.write_rejects(rejects) if report.refused else None
     run, changed = _published(workspace, catalogue, {**_told(report), "split": split}, _part(tell, ENCODED, TRAINED))
     if source.is_relative_to(workspace.home / UPLOADS):

@@ -10,10 +10,11 @@ from typing import Any
 
 from core.catalog.formats import AUTO, FORMATS
 from core.catalog.report import RowsRefusedError
+from core.cluster import ENGINES, INLINE
 from core.commands import DONE, REFUSED, Reply, add, workspace_of
 from core.domain import MODALITIES
 from core.files import write_atomic
-from core.importing import rejects_file
+from core.importing import import_source, rejects_file
 from core.jobs.bar import Bar
 from core.store.values import CatalogueInfo
 from core.workspace import BUNDLED_CATALOGUE, Workspace
@@ -33,6 +34,9 @@ def register(commands: Any) -> None:
         "--features", type=mounted, action="append", default=[], metavar="MODALITY=FILE",
         help="vectors of the items that stand for a modality: .npy, .itememb, .parquet or a folder; may be repeated",
     )  # fmt: skip
+    one.add_argument(
+        "--engine", choices=ENGINES, default=INLINE, help="who encodes: this process, or Ray actors (docs/scale.md)"
+    )
     one.add_argument("--template", type=Path, metavar="FILE", help="only write a zip with example tables to fill in")
     one.set_defaults(usage=one.error)
     one.add_argument("--uploaded", action="store_true", help=argparse.SUPPRESS)
@@ -92,11 +96,12 @@ def _imported(options: argparse.Namespace) -> Reply:
     mounts = [word for m, file in features.items() for word in ("--features", f"{m}={file.absolute()}")]
     given = [str(options.source.absolute()), "--name", options.name, "--format", options.format, *mounts]
     given += ["--uploaded"] if options.uploaded else []
+    given += ["--engine", options.engine] if options.engine != INLINE else []
     try:
         with working(workspace, "import", options.name, arguments=given, job=options.job, show=bar.show) as work:
-            done = workspace.import_folder(
-                options.source, options.name, work.step, layout=options.format, features=features,
-                uploaded=options.uploaded,
+            done = import_source(
+                workspace, options.source, options.name, work.step, layout=options.format, features=features,
+                uploaded=options.uploaded, engine=options.engine,
             )  # fmt: skip
             answer = {
                 "catalogue": done.catalogue, "items": done.items, "users": done.users,
