@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any
 
 from core.commands import Answer, Reply, add, workspace_of
@@ -80,15 +81,20 @@ def runs(options: argparse.Namespace) -> Reply:
 def train(options: argparse.Namespace) -> Reply:
     from core.jobs.training import arguments_of, free_name, stem_of
     from core.jobs.work import working
+    from core.train.parallel import follows, processes
 
     if options.rank is None and not options.grid:
         options.wrong_usage("--rank is missing; it is needed unless --grid tries pairs. Add --rank content, say")
+    if options.grid and processes() > 1:
+        options.wrong_usage("--grid trains one run after the other; torchrun shares the work of a single one")
     lists = {name: tuple(named.split(",")) for name in ("align", "fuse") if (named := getattr(options, name))}
     given = {one.name: getattr(options, one.name) for one in fields(RunSettings)}
     kept = {name: value for name, value in given.items() if value is not None and not (options.grid and name in lists)}
     settings = RunSettings(**kept)
     workspace, bar = workspace_of(options), Bar(sys.stderr)
     name = options.name or free_name(workspace, stem_of(settings, options.grid))
+    if follows():
+        return _followed(workspace, name, settings)
     arguments = [*arguments_of(settings, lists if options.grid else {}), "--name", name]
     arguments += ["--grid"] if options.grid else []
     try:
@@ -118,6 +124,17 @@ def _trained(workspace: Workspace, run: str, settings: RunSettings, resume: bool
         )  # fmt: skip
     workspace.add_run(folder)
     return {name: getattr(record, name) for name in RECORD}
+
+
+def _followed(workspace: Workspace, run: str, settings: RunSettings) -> Reply:
+    """A process of torchrun that is not the first: it works and keeps nothing."""
+    from tempfile import TemporaryDirectory
+
+    from core.train import train_run
+
+    with TemporaryDirectory() as place:
+        train_run(workspace.catalogue(settings.catalogue), settings, Path(place) / run, vectors=workspace.vectors)
+    return Reply(answer={"run": run}, lines=[])
 
 
 def _grid(

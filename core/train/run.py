@@ -20,7 +20,7 @@ from core.align import ALIGNERS
 from core.catalog.clean import check_steps
 from core.config import RunSettings, wanted_device
 from core.domain import Catalogue
-from core.errors import UnknownNameError
+from core.errors import SettingsError, UnknownNameError
 from core.evaluate.measure import held_distances, measure
 from core.evaluate.protocols import split_by
 from core.evaluate.ratings import measured_ratings
@@ -42,6 +42,7 @@ from core.train.curves import CURVES, EVENTS, Curves
 from core.train.data import TrainingData
 from core.train.interactions import InteractionTrainer, learns_from_interactions
 from core.train.loop import Trainer
+from core.train.parallel import processes, shared
 from core.train.second import SecondTrainer, learns_second
 from core.train.trust import fit_trust
 from core.train.unfreeze import Unfrozen, tuned_features
@@ -82,6 +83,8 @@ def train_run(
     """
     begun, tell = time.monotonic(), on_step or (lambda label, fraction, figures: None)
     check_names(settings)
+    if resume and processes() > 1:
+        raise SettingsError("what torchrun began cannot be resumed. Train again, or in one process")
     catalogue = cleaned(catalogue, settings.clean, vectors, lambda label, fraction: tell(label, 0.0, {}))
     split = split_by(settings.protocol, catalogue, 0)
     if settings.impute == "interpolation":
@@ -107,7 +110,7 @@ def train_run(
                 lambda label, fraction, figures: tell(label, 0.3 + 0.6 * fraction, figures),
                 stop_after=stop, checkpoint=kept["training"], curves=shown,
             )  # fmt: skip
-        if settings.trust_folds and type(model.fuser) is Weighted and type(trainer) is Trainer:
+        if settings.trust_folds and type(model.fuser) is Weighted and isinstance(trainer, Trainer):
             learn = partial(learned, settings=settings, features=features, device=device, prepare=prepare)
             fit_trust(
                 model.fuser, catalogue, settings, features, split, learn, lambda label, done: tell(label, 0.9, {})
@@ -242,7 +245,7 @@ def trainer_of(model: Model, data: TrainingData, settings: RunSettings, device: 
     """What fits this model: see `Trainer`, and its likes for rankers that learn from who liked what."""
     second = learns_second(model, data)
     kind = InteractionTrainer if learns_from_interactions(model) else SecondTrainer if second else Trainer
-    return kind(model, data, settings, device)
+    return shared(kind(model, data, settings, device))
 
 
 class deterministic:
