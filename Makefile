@@ -1,6 +1,7 @@
 # make demo     the app on the bundled shop (first time: makes .venv, a few minutes)
 # make test     all tests          make lint   ruff and mypy          make bench   ratios against peers
 # make test-postgres  all tests with the tables in a real PostgreSQL
+# make growth   time and memory from 1,000 to 1,000,000 items (hours; ARGS="--minutes 20" goes on where it stopped)
 # make harden   bad inputs, faults, loads and security, one line each (over an hour; ARGS=--short: minutes)
 # make run      the bundled run trained again (about a minute once media are encoded)
 # make studio   the bundled shop again: SEED=7 SIZE=128 OUT=.studio7 for a second world (needs Python 3.11, up to 2 hours)
@@ -15,7 +16,7 @@ SIZE ?= 320
 OUT ?= sample_data/studio
 ARGS ?=
 
-.PHONY: demo test test-postgres lint bench harden run studio
+.PHONY: demo test test-postgres lint bench growth harden run studio
 
 demo: $(VENV)/.app
 	$(BIN)/python -m streamlit run app.py $(ARGS)
@@ -39,7 +40,11 @@ bench: $(VENV)/.dev .venv-bench/.peers
 	.venv-bench/bin/python -m pip install -q -r requirements-bench.txt
 	touch $@
 
+growth: $(VENV)/.dev
+	$(BIN)/python -m bench.growth $(ARGS)
+
 harden: $(VENV)/.dev
+	$(BIN)/python -m pip install -q -r requirements-postgres.txt
 	$(BIN)/python -m bench.harden $(ARGS)
 
 run: $(VENV)/.app
