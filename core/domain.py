@@ -6,6 +6,7 @@ Tensors appear in annotations only, so that importing this file costs nothing (s
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -133,6 +134,36 @@ class FeatureMatrix:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Words:
+    """What a catalogue calls its things, small letters; the standard is a shop. query: what a person writes about an
+    item, or to find one. unit: of the price, "" without any."""
+
+    item: str = "product"
+    items: str = "products"
+    query: str = "review"
+    queries: str = "reviews"
+    price: str = "price"
+    unit: str = ""
+    shop: str = "shop"
+
+    def said(self, text: str) -> str:
+        """A sentence about a shop in the words of this catalogue: "a product" becomes "an answer"."""
+        standard = Words()
+        if self == standard:
+            return text
+        own = {getattr(standard, one.name): getattr(self, one.name) for one in fields(self) if one.name != "unit"}
+
+        def put(found: re.Match[str]) -> str:
+            article, gap, came = found.group(1) or "", found.group(2) or "", found.group(3)
+            word = own[came.lower()]
+            if article.lower() in ("a", "an"):
+                article = article[0] + ("n" if word[0].lower() in "aeiou" else "")
+            return article + gap + (word[0].upper() + word[1:] if came[0].isupper() else word)
+
+        return re.sub(rf"(?:\b([Aa]n?)(\s+))?\b({'|'.join(own)})\b", put, text, flags=re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Catalogue:
     """Items, interactions and the folder their media live in. `version` is the sha256 of the tables and media list.
 
@@ -147,6 +178,7 @@ class Catalogue:
     interactions: tuple[Interaction, ...] = ()
     features: Mapping[Modality, FeatureMatrix] = field(default_factory=dict)
     gone: tuple[int, ...] = ()
+    words: Words = Words()
 
     def position(self) -> dict[str, int]:
         """item_id -> row; the row order of the item file is the index order everywhere."""

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.catalog.copies import CALLED, ending, is_bare, own_copy
 from core.config import SAMPLE, database_url, home_folder
-from core.domain import Catalogue, Modality, Part, Query
+from core.domain import Catalogue, Modality, Part, Query, Words
 from core.errors import AddressError, InputError, ModelError, StoreError, UnknownNameError
 from core.files import digest_bytes, digest_file, secret_key, write_atomic
 from core.store.values import CatalogueInfo, RunInfo, SavedPart, SavedQuery
@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from core.store.engines import Store
 
 BUNDLED_CATALOGUE = "studio"
+BUNDLED_CATALOGUES = (BUNDLED_CATALOGUE, "support")
 BUNDLED_RUN = "studio-default"
-BUNDLED_RUNS = (BUNDLED_RUN, "studio-senses", "studio-cleaned")
+BUNDLED_RUNS = (BUNDLED_RUN, "studio-senses", "studio-cleaned", "support-default")
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 STORED = re.compile(r"[0-9a-f]{64}\.[a-z0-9]{3,4}")
 
@@ -63,23 +64,31 @@ class Workspace:
     # ---- catalogues
 
     def catalogues(self) -> list[CatalogueInfo]:
-        """The bundled catalogue first, then the imported ones by name.
+        """The bundled catalogues first, then the imported ones by name.
 
         Cheap enough for a first page: the bundled tables are counted, not cleaned. Its version is "" until it was read.
         """
-        bundled = [self._bundled_info()] if (self.sample / BUNDLED_CATALOGUE / "items.csv").is_file() else []
-        return [*bundled, *self._imported()]
+        return [*map(self._bundled_info, self._bundled()), *self._imported()]
 
     def catalogue(self, name: str) -> Catalogue:
         """The catalogue, read once in a process. Raises UnknownNameError."""
-        if name == BUNDLED_CATALOGUE:
+        if name in BUNDLED_CATALOGUES:
             hidden = self.home / "forgotten"
             version = f"bundled {hidden.stat().st_mtime_ns}" if hidden.is_file() else "bundled"
-            return self._remembered(name, version, self._read_bundled)
+            return self._remembered(name, version, lambda: self._read_bundled(name))
         known = {info.name: info for info in self._imported()}
         if name not in known:
-            raise UnknownNameError("catalogue", name, [BUNDLED_CATALOGUE, *known])
+            raise UnknownNameError("catalogue", name, [*BUNDLED_CATALOGUES, *known])
         return self._remembered(name, known[name].version, lambda: self._read_imported(name))
+
+    def words(self, name: str) -> Words:
+        """What the catalogue calls its things, without reading it; the standard words of one that is not known."""
+        if name in BUNDLED_CATALOGUES:
+            from core.catalog.wording import read_words
+
+            return read_words(self.sample / name)
+        told: dict[str, str] = next((one.report.get("words", {}) for one in self._imported() if one.name == name), {})
+        return Words(**told)
 
     def import_folder(
         self,
@@ -104,7 +113,7 @@ class Workspace:
                 f'"{name[:80]}" cannot name a {kind}; 1 to 64 small letters, digits, "-", "_" or "." were expected. '
                 "Choose another name.",
             )
-        if name in (BUNDLED_CATALOGUE, *BUNDLED_RUNS):
+        if name in (*BUNDLED_CATALOGUES, *BUNDLED_RUNS):
             raise InputError(
                 "E-INPUT-VALUE", f'"{name}" is the bundled {kind} and stays as it is. Choose another name.'
             )
@@ -115,8 +124,8 @@ class Workspace:
         return hmac.new(self._key, user.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:32]
 
     def known_user(self, catalogue: str, user: str) -> str:
-        """The id under which `catalogue` knows the person who is called `user` outside; plain in the bundled one."""
-        return user if catalogue == BUNDLED_CATALOGUE else self.user_key(user)
+        """The id under which `catalogue` knows the person who is called `user` outside; plain in the bundled ones."""
+        return user if catalogue in BUNDLED_CATALOGUES else self.user_key(user)
 
     # ---- media
 
@@ -307,25 +316,28 @@ class Workspace:
 
         return list_catalogues(self.store)
 
-    def _bundled_info(self) -> CatalogueInfo:
-        folder = self.sample / BUNDLED_CATALOGUE
+    def _bundled(self) -> list[str]:
+        return [name for name in BUNDLED_CATALOGUES if (self.sample / name / "items.csv").is_file()]
+
+    def _bundled_info(self, name: str) -> CatalogueInfo:
+        folder = self.sample / name
         items = _cells(folder / "items.csv", "image", "images")
         met = _cells(folder / "interactions.csv", "user_id", "image", "images")
         named = {
             path.strip() for cells in (*items, *(row[1:] for row in met)) for one in cells for path in one.split("|")
         }
         photos = sum((folder / path).is_file() for path in named if path)
-        read = next((kept for (name, _), kept in self._catalogues.items() if name == BUNDLED_CATALOGUE), None)
+        read = next((kept for (known, _), kept in self._catalogues.items() if known == name), None)
         return CatalogueInfo(
-            name=BUNDLED_CATALOGUE, items=len(items), users=len({row[0] for row in met}),
+            name=name, items=len(items), users=len({row[0] for row in met}),
             interactions=len(met), media={"image": photos} if photos else {}, version=read.version if read else "",
             bundled=True,
         )  # fmt: skip
 
-    def _read_bundled(self) -> Catalogue:
+    def _read_bundled(self, name: str) -> Catalogue:
         from core.catalog.folder import read_folder
 
-        whole = read_folder(self.sample / BUNDLED_CATALOGUE, BUNDLED_CATALOGUE, on_step=None)[0]
+        whole = read_folder(self.sample / name, name, on_step=None)[0]
         if not (self.home / "forgotten").is_file():
             return whole
         from core.catalog.forgotten import remaining, tombstone
@@ -339,7 +351,7 @@ class Workspace:
 
         catalogue = load_catalogue(self.store, name, self.media_folder)
         if catalogue is None:
-            raise UnknownNameError("catalogue", name, [BUNDLED_CATALOGUE])
+            raise UnknownNameError("catalogue", name, self._bundled())
         return catalogue
 
     def _bundled_runs(self) -> list[RunInfo]:
@@ -347,7 +359,7 @@ class Workspace:
         return sorted((read_run(path.parent, bundled=True) for path in folders), key=lambda run: run.run != BUNDLED_RUN)
 
     def _media_file(self, catalogue: str, path: str) -> Path:
-        root = self.media_folder if catalogue != BUNDLED_CATALOGUE else self.sample / BUNDLED_CATALOGUE
+        root = self.sample / catalogue if catalogue in BUNDLED_CATALOGUES else self.media_folder
         file = (root / path).resolve()
         if not file.is_relative_to(root.resolve()) or not file.is_file():
             raise AddressError(

@@ -13,7 +13,7 @@ from core.limits import LIMITS, MB
 from pages.shared import data_parts as drawn
 from pages.shared import data_services as data
 from pages.shared import data_visit as choice
-from pages.shared import parts, services
+from pages.shared import parts, services, wording
 from pages.shared.theme import leading, literal
 
 log = logging.getLogger("fusescope.pages")
@@ -161,7 +161,8 @@ def draw_missing(name: str) -> None:
     st.subheader("Which modalities are there")
     alt = figures.presence_alt(found.presence)
     if st.toggle("Show as table", key=choice.PRESENCE_AS_TABLE):
-        rows = [{"has": figures.presence_word(have), "products": count} for have, count in found.presence.items()]
+        things = wording.words().items
+        rows = [{"has": figures.presence_word(have), things: count} for have, count in found.presence.items()]
         st.dataframe(rows, hide_index=True, alt=alt)
     else:
         st.plotly_chart(figures.presence_figure(found.presence), key="data_presence", config=drawn.PLOTLY, alt=alt)
@@ -264,6 +265,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", horizontal_align
     if view != choice.IMPORT and names:
         choice.keep_among(choice.CATALOGUE, names)
         chosen = st.selectbox("Catalogue", names, key=choice.CATALOGUE, width=260, persist_state="session")
+wording.use(chosen)
 try:
     if view == choice.IMPORT:
         draw_import()
@@ -280,5 +282,5 @@ except FusescopeError as refused:
     log.info("refused code=%s on the data page", refused.code)
     parts.refusal(refused, title="This cannot be shown")
 with st.expander("How is this done?", icon=":material/menu_book:"):
-    st.markdown(drawn.METHOD)
+    st.markdown(wording.said(drawn.METHOD))
 parts.foot(services.machine().device, "Catalogues stay in the workspace of this installation.")

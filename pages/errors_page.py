@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.errors import FusescopeError, StoreError
 from core.figures_errors import slices_figure
-from pages.shared import errors_parts, errors_people, errors_views, parts, services
+from pages.shared import errors_parts, errors_people, errors_stars, errors_views, parts, services, wording
 from pages.shared import errors_services as errors
 from pages.shared import errors_visit as visit
 from pages.shared.theme import literal
@@ -30,14 +30,15 @@ def draw_choice() -> errors.CaseSet | None:
         "Cases", errors.KINDS, key=visit.KIND, bind="query-params", required=True, default=errors.KINDS[0],
         persist_state="session", on_change=visit.first_page,
         help="What is asked: the review and photos of a held-out purchase, whatever it has, or a known user's next "
-        "like.",
+        "like; stars: of a run that foretells ratings.",
     )  # fmt: skip
     part = columns[2].segmented_control(
         "Part", ("test", "validation"), key=visit.PART, bind="query-params", required=True, default="test",
         persist_state="session", on_change=visit.first_page, help="Held out from training either way.",
     )  # fmt: skip
+    wording.use_run(run)
     with columns[3].popover("Method", icon=":material/help:", type="tertiary"):
-        st.markdown(errors_parts.METHOD)
+        st.markdown(wording.said(errors_parts.METHOD))
     return errors.case_set(run, kind or errors.KINDS[0], part or "test")
 
 
@@ -81,7 +82,8 @@ def draw_list(found: errors.CaseBook, conditions: tuple, said: list) -> list[int
         on_change=visit.first_page,
     )  # fmt: skip
     words = st.text_input(
-        "Search", key=visit.SEARCH, bind="query-params", placeholder="words of the review, product or case",
+        "Search", key=visit.SEARCH, bind="query-params",
+        placeholder=wording.said("words of the review, product or case"),
         label_visibility="collapsed", icon=":material/search:", on_change=visit.first_page,
     )  # fmt: skip
     filters = errors.Filters(order=order, show=show, words=words or "", label=label or "", author=visit.author())
@@ -202,13 +204,13 @@ def draw_slices(found: errors.CaseBook, conditions: tuple, name: str) -> None:
     )  # fmt: skip
     search = found.searches[metric or METRICS[0]]
     names = {one.id: one.name for one in errors.saved_slices(found.catalogue.name)}
-    count = sum(one.found for one in search.slices)
     st.caption(
-        f"{search.tested:,} slices looked at, {count} found (Holm's corrected p below 5 %); the {len(search.slices)} "
-        "that cost the most are listed. Choose a row to narrow every view to it."
+        f"{search.tested:,} slices looked at, {search.found:,} found (Holm's corrected p below 5 %); listed are "
+        f"{len(search.slices)}, those found first, then the dearest. Choose a row to narrow every view to it."
     )
     if not search.slices:
-        st.info("No slice is large enough to judge: 15 cases of 6 products are needed.", icon=":material/info:")
+        few = wording.said("No slice is large enough to judge: 15 cases of 6 products are needed.")
+        st.info(few, icon=":material/info:")
         return
     top = search.slices[:12]
     rows = errors.slice_rows(search.slices, names)
@@ -231,7 +233,7 @@ def draw_slices(found: errors.CaseBook, conditions: tuple, name: str) -> None:
             "value": number(search.metric, format="%.3f"), "rest": number("the rest", format="%.3f"),
             "difference": number("difference", format="%+.3f"), "low": number("95 % from", format="%+.3f"),
             "high": number("to", format="%+.3f"), "holm": number("Holm p", format="%.2g"),
-            "groups": number("products", help="How many products (or users) the cases belong to"),
+            "groups": number(wording.words().items, help="How many of them, or users, the cases belong to"),
         },
         alt=f"Table of {len(rows)} slices with size, metric, difference, interval and corrected p",
     )  # fmt: skip
@@ -242,7 +244,7 @@ def draw_slices(found: errors.CaseBook, conditions: tuple, name: str) -> None:
 st.header("Errors", anchor=False)
 try:
     wanted = draw_choice()
-    found = errors.book(wanted) if wanted else None
+    found = errors.book(wanted) if wanted and wanted.kind != errors.STARS else None
 except (FusescopeError, StoreError) as refused:
     parts.refusal(refused, title="These cases cannot be shown")
     st.stop()
@@ -250,6 +252,8 @@ if wanted is None:
     st.info(
         "No trained run is here yet. Train one on the Models page, then come back.", icon=":material/model_training:"
     )
+elif wanted.kind == errors.STARS:
+    errors_stars.draw_stars(wanted)
 elif found is None:
     errors_views.draw_missing(wanted)
 else:

@@ -18,6 +18,7 @@ from pages.shared import (
     parts,
     services,
     visit,
+    wording,
 )
 from pages.shared.theme import literal, named
 
@@ -35,7 +36,7 @@ def draw_empty() -> None:
         st.space("small")
         st.markdown("#### Nothing to explain yet", text_alignment="center")
         st.markdown(
-            "Ask a question first, then press **Why?** under a product. Or look into a guided story:",
+            wording.said("Ask a question first, then press **Why?** under a product. Or look into a guided story:"),
             text_alignment="center",
         )
         with st.container(horizontal=True, horizontal_alignment="center"):
@@ -61,7 +62,7 @@ def choose_item(answer: Recommendation, shop: services.Shop) -> str:
     label = next(name for name, own in labels.items() if own == item_id)
     st.session_state[explain_visit.ITEM] = label
     st.selectbox(
-        "Product to explain",
+        wording.said("Product to explain"),
         list(labels), key=explain_visit.ITEM, on_change=explain_visit.choose, args=(labels,),
         help="The first of the answer. Any other one can be opened by its address.",
     )  # fmt: skip
@@ -80,7 +81,7 @@ def draw_question(query: Query, scope: explain_services.Microscope, shop: servic
             with st.container(horizontal=True, gap="small"):
                 parts.photo_strip(shown, [f"photo {number}" for number in range(1, len(shown) + 1)])
     else:
-        st.caption("Nothing was asked but for whom: what is known of the product itself is switched.")
+        st.caption(wording.said("Nothing was asked but for whom: what is known of the product itself is switched."))
     explain_media.players(scope, shop)
 
 
@@ -240,7 +241,7 @@ def draw_trust(scope: explain_services.Microscope) -> None:
 def draw_why_not(scope: explain_services.Microscope, answer: Recommendation, shop: services.Shop) -> None:
     """The difference of two products' scores, over modalities, words and patches."""
     if scope.scorer.scope != "query":
-        st.caption("Two products can be compared before a question of words or photos.")
+        st.caption(wording.said("Two products can be compared before a question of words or photos."))
         return
     labels = {f"{one.rank}. {shorten(one.title, 60)}": one.item_id for one in answer.items
               if one.item_id != scope.item_id}  # fmt: skip
@@ -312,6 +313,7 @@ def draw_page() -> str:
             draw_empty()
             return device
         query, run = services.recall(address.query, address.story, address.step)
+        wording.use_run(run)
         with st.skeleton(height=420), st.spinner("Asking the question again", show_time=True):
             answer = services.answer(run, query)
         draw_case(query, run, answer, services.shop(answer.catalogue))
@@ -329,5 +331,5 @@ def draw_page() -> str:
 with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
     st.header("Explain", anchor=False, width="content")
     with st.popover("Method", icon=":material/help:", type="tertiary"):
-        st.markdown(explain_parts.METHOD)
+        st.markdown(wording.said(explain_parts.METHOD))
 parts.foot(draw_page())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import FusescopeError
-from pages.shared import parts, services, visit
+from pages.shared import parts, services, visit, wording
 from pages.shared.theme import leading, literal
 
 st.title("See what a recommendation is made of")
@@ -54,7 +54,8 @@ else:
         st.caption(":material/storefront: Catalogues")
         st.markdown(f"**{len(catalogues)}** in this workspace")
         for shop in catalogues[:3]:
-            st.caption(f"{literal(shop.name)}: {shop.items:,} products, {shop.interactions:,} reviews")
+            told = wording.words(shop.name)
+            st.caption(f"{literal(shop.name)}: {shop.items:,} {told.items}, {shop.interactions:,} {told.queries}")
     with state.cell():
         st.caption(":material/model_training: Runs")
         st.markdown(f"**{len(runs)}** ready to answer")

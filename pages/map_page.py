@@ -9,7 +9,7 @@ import streamlit as st
 from core.domain import Query
 from core.errors import FusescopeError, ModelError
 from core.figures_map import SIGN, slot_word
-from pages.shared import map_colours, map_parts, map_services, map_visit, parts, services, visit
+from pages.shared import map_colours, map_parts, map_services, map_visit, parts, services, visit, wording
 
 log = logging.getLogger("fusescope.pages")
 WORST = 8
@@ -35,7 +35,7 @@ def draw_controls(shown: map_services.Drawing) -> tuple[str, int, float, bool]:
             help="Before: each encoder's own space, whose axes have nothing in common. In between is drawn, not "
             "computed. Arrow keys move the slider.",
         )  # fmt: skip
-        lines = st.toggle("Join the points of a product", key=map_visit.LINES)
+        lines = st.toggle(wording.said("Join the points of a product"), key=map_visit.LINES)
     return str(colour), 3 if deep == map_visit.DEEP else 2, map_visit.BLENDS[str(blend)], lines
 
 
@@ -45,7 +45,7 @@ def draw_search(shown: map_services.Drawing, colour: str) -> str:
     groups = {f"{name} ({len(ids)})": ids for name, ids in map_colours.groups_of(shown, colour).items()}
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         found = st.selectbox(
-            "Find a product", list(products), index=None, key=map_visit.FIND, on_change=map_visit.find,
+            wording.said("Find a product"), list(products), index=None, key=map_visit.FIND, on_change=map_visit.find,
             args=(products,), width=300, placeholder="type a title",
         )  # fmt: skip
         st.selectbox(
@@ -98,7 +98,8 @@ def draw_chart(
     event = st.plotly_chart(
         figure, key=map_visit.CHART, on_select="rerun", selection_mode=("points", "box", "lasso"),
         config={"displaylogo": False, "showSendToCloud": False, "scrollZoom": True},
-        alt=f"Map of {len(shown.map.item_ids)} products in {dimensions} dimensions, {state}, coloured by {colour}. "
+        alt=f"Map of {len(shown.map.item_ids)} {wording.words().items} in {dimensions} dimensions, {state}, "
+        f"coloured by {colour}. "
         "The same points as a table: switch on Show as table.",
     )  # fmt: skip
     points = event["selection"]["points"] if event else []
@@ -128,12 +129,12 @@ def draw_group(shown: map_services.Drawing, chosen: list[str]) -> None:
     rows = map_services.item_rows(shown, chosen)
     with st.container(border=True, key="map_group_panel"):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.markdown(f"**{len(chosen)} products selected**", width="content")
+            st.markdown(wording.said(f"**{len(chosen)} products selected**"), width="content")
             draw_clear()
             st.download_button(
                 "CSV", map_services.csv_of(rows), file_name="fusescope-selection.csv", mime="text/csv",
                 key="map_csv", icon=":material/download:", type="tertiary", on_click="ignore",
-                help="The selected products with category, price, cluster and distance of their sides.",
+                help="What is selected, with category, price, cluster and distance of their sides.",
             )  # fmt: skip
         map_parts.gallery(shown, chosen)
         if len(chosen) > 12:
@@ -143,7 +144,7 @@ def draw_group(shown: map_services.Drawing, chosen: list[str]) -> None:
             rows, hide_index=True, key="map_group_table", height=min(320, 38 + 35 * len(rows)),
             column_order=("title", "category", "price", "cluster", "distance_of_sides", "item_id"),
             column_config={"distance_of_sides": number("distance of sides", format="%.2f"),
-                           "price": number("price", format="%.2f")},
+                           "price": number(wording.words().price, format="%.2f")},
             alt=f"Table of the {len(rows)} selected products",
         )  # fmt: skip
 
@@ -177,7 +178,7 @@ def draw_numbers(shown: map_services.Drawing) -> None:
     report = shown.map.report
     rows = map_parts.space_table(report)
     if not rows:
-        st.caption("Too few products have two modalities, so there is nothing to compare.")
+        st.caption(wording.said("Too few products have two modalities, so there is nothing to compare."))
         return
     st.caption(
         f"{map_parts.measured_on(report)} Across modalities, *before* is chance by definition: see Method."
@@ -270,7 +271,8 @@ def draw_page() -> None:
             help="A trained model together with its catalogue; every run has a space of its own.",
         )  # fmt: skip
         with st.popover("Method", icon=":material/help:", type="tertiary"):
-            st.markdown(map_parts.METHOD)
+            wording.use_run(run)
+            st.markdown(wording.said(map_parts.METHOD))
     draw_map(run, query, f"{asked.query}{asked.story}{asked.step}" if query else "")
 
 

@@ -12,7 +12,7 @@ from core.config import RunSettings
 from core.domain import Query
 from core.errors import FusescopeError
 from core.figures_training import intervals_alt, intervals_figure
-from pages.shared import missing_parts, parts, services
+from pages.shared import missing_parts, parts, services, wording
 from pages.shared import models_parts as drawn
 from pages.shared import models_services as models
 from pages.shared import models_visit as choice
@@ -35,7 +35,9 @@ def draw_form() -> None:
     catalogues = [one.name for one in services.catalogues()]
     choice.keep_among(choice.CATALOGUE, catalogues)
     catalogue = st.selectbox("Catalogue", catalogues, key=choice.CATALOGUE, persist_state="session")
-    rank = picked("Ranker", known.rank, choice.RANK, STANDARD.rank, "Who scores the products, for a query or a user.")
+    wording.use(catalogue)
+    who = wording.said("Who scores the products, for a query or a user.")
+    rank = picked("Ranker", known.rank, choice.RANK, STANDARD.rank, who)
     left, right = st.columns(2)
     with left:
         align = picked("Aligner", known.align, choice.ALIGN, STANDARD.align, "Brings words, photos ... into one space.")
@@ -188,6 +190,7 @@ def draw_leaderboard() -> None:
         help="Runs are compared only where catalogue and split are the same, to the last row.",
     )  # fmt: skip
     group = groups[labels.index(label)]
+    wording.use(group.catalogue)
     part = columns[1].selectbox("Part", ["test", "validation"], key=choice.PART, persist_state="session")
     told = models.subjects(group, part)
     if not told:
@@ -196,7 +199,7 @@ def draw_leaderboard() -> None:
     choice.keep_among(choice.SUBJECT, list(told))
     subject = columns[2].selectbox(
         "Asked by", list(told), key=choice.SUBJECT, persist_state="session",
-        help="users: the next item of known users. The others: held-out queries of warm or cold products.",
+        help=wording.said("users: the next item of known users. Others: held-out queries of warm or cold products."),
     )  # fmt: skip
     choice.keep_among(choice.METRIC, told[subject])
     metric = columns[3].selectbox("Figure", told[subject], key=choice.METRIC, persist_state="session")
@@ -284,7 +287,7 @@ def verdict(place: models.Place) -> str:
 
 
 def units_of(board: models.Board) -> str:
-    return "users" if board.subject == "users" else "products"
+    return "users" if board.subject == "users" else wording.words().items
 
 
 def draw_board_table(rows: list[dict[str, object]], title: str) -> None:
@@ -310,11 +313,11 @@ def draw_board_table(rows: list[dict[str, object]], title: str) -> None:
 
 def fingerprint_line(board: models.Board) -> str:
     """Which data these numbers stand on."""
-    data = board.fingerprint
+    data, things = board.fingerprint, wording.words().items
     return (
         f"{literal(board.catalogue)}, protocol {literal(board.protocol)}, split {data.sha}: {data.users:,} users, "
-        f"{data.items:,} products, {data.train:,} rows in training, {data.validation:,} in validation, {data.test:,} "
-        f"in test, {data.cold:,} of cold products; {data.tested_users_with_training:,} tested users have training rows."
+        f"{data.items:,} {things}, {data.train:,} rows in training, {data.validation:,} in validation, {data.test:,} "
+        f"in test, {data.cold:,} of cold {things}; {data.tested_users_with_training:,} tested users have training rows."
     )
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 from core.domain import Modality, Notice, Query, Recommendation
 from core.errors import FusescopeError, ModelError, TextError
 from core.figures import contributions_figure, word_of
-from pages.shared import media_parts, parts, services, visit
+from pages.shared import media_parts, parts, services, visit, wording
 from pages.shared.theme import leading, literal
 
 LIMITS = services.LIMITS
@@ -44,7 +44,7 @@ def draw_inputs() -> None:
     """Words, photos, options and the button; a press stores the query and opens it."""
     kept = services.photos_of(visit.photos_from())
     text = st.text_area(
-        "Words of a review",
+        wording.said("Words of a review"),
         key=visit.TEXT,
         height=130,
         placeholder="keeps tea hot for hours and goes into the dishwasher, lovely deep blue glaze",
@@ -108,7 +108,7 @@ def draw_options() -> tuple[str, str | None]:
             persist_state="session",
         )  # fmt: skip
         st.segmented_control(
-            "Products to show", visit.TOPS, key=visit.TOP, required=True, persist_state="session",
+            wording.said("Products to show"), visit.TOPS, key=visit.TOP, required=True, persist_state="session",
             default=None if visit.TOP in st.session_state else visit.DEFAULT_TOP,
         )  # fmt: skip
     return run, user
@@ -152,7 +152,7 @@ def draw_empty() -> None:
         st.space("small")
         st.markdown("#### Nothing asked yet", text_alignment="center")
         st.markdown(
-            "Type what a review would say, drop one or more photos, or both. Or open a guided story:",
+            wording.said("Type what a review would say, drop one or more photos, or both. Or open a guided story:"),
             text_alignment="center",
         )
         with st.container(horizontal=True, horizontal_alignment="center"):
@@ -169,7 +169,10 @@ def draw_query(query: Query, run: str, address: visit.Address) -> str:
     try:
         with (
             st.skeleton(height=420),
-            st.spinner("Reading, encoding, ranking. The first question also loads the model.", show_time=True),
+            st.spinner(
+                f"{services.queue_line(run)}Reading, encoding, ranking. The first question also loads the model.",
+                show_time=True,
+            ),
         ):
             answer = services.answer(run, query)
     except FusescopeError as told:
@@ -221,7 +224,7 @@ def draw_head(answer: Recommendation, shop: services.Shop, address: visit.Addres
     """How many of how many, and the small doors: time, method, link, download."""
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.markdown(
-            f"### {len(answer.items)} of {len(answer.item_ids):,} products"
+            wording.said(f"### {len(answer.items)} of {len(answer.item_ids):,} products")
             + (" :blue-badge[re-weighted by you]" if changed else ""),
             width="content",
         )
@@ -233,13 +236,13 @@ def draw_head(answer: Recommendation, shop: services.Shop, address: visit.Addres
             with st.popover(label, icon=":material/timer:", type="tertiary"):
                 parts.timing(answer)
             with st.popover("Method", icon=":material/help:", type="tertiary"):
-                st.markdown(parts.METHOD)
+                st.markdown(wording.said(parts.METHOD))
             with st.popover("Link", icon=":material/link:", type="tertiary"):
                 draw_link(address)
             st.download_button(
                 "CSV", services.csv_of(answer, shop), file_name="fusescope-ranking.csv", mime="text/csv",
                 key="recommend_csv", icon=":material/download:", type="tertiary", on_click="ignore",
-                help="The products shown, with scores, contributions, shares and gates unrounded.",
+                help="What is shown, with scores, contributions, shares and gates unrounded.",
             )  # fmt: skip
 
 
@@ -327,7 +330,7 @@ def draw_table(answer: Recommendation, shop: services.Shop) -> None:
     columns = {
         "rank": number("rank", width="small"),
         "score": number("score", format="%.3f"),
-        "price": number("price", format="%.2f"),
+        "price": number(wording.words().price, format="%.2f"),
         "base": number("empty query", format="%.3f"),
         "item_id": None,
         "run": None,
@@ -359,6 +362,7 @@ if address:
         refused = unknown
 
 st.header("Recommend", anchor=False)
+wording.use_run(services.run_chosen(run or st.session_state.get(visit.RUN)))
 parts.message_cards(address_notices, refused=False)
 if refused:
     parts.refusal(refused, title="This address leads nowhere")

@@ -1,13 +1,15 @@
 """python -m sample_data.train [RUN] [--world FOLDER --out FOLDER] [--home DIR]: a bundled run again; same machine,
 versions and threads, same weights. `studio-default` learned words and photos, `studio-senses` all four modalities,
 `studio-cleaned` words and photos with every cleaning step on that changes what is learned; it is then told against
-`studio-default`, on the same users and queries. --world: another world of the generator instead of the bundled one."""
+`studio-default`, on the same users and queries. `support-default` learned the support replies. --world: another
+world of the generator instead of the bundled one."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,12 +20,13 @@ from core.jobs.bar import Bar
 from core.train import train_run
 from core.workspace import BUNDLED_CATALOGUE, BUNDLED_RUN, Workspace
 
-CLEANED_RUN = "studio-cleaned"
+CLEANED_RUN, SUPPORT_RUN = "studio-cleaned", "support-default"
 CLEANING = ",".join(name for name, step in STEPS.items() if step.does and step.reads != "words")
 RUNS = {
     BUNDLED_RUN: RunSettings(modalities="text,image"),
     "studio-senses": RunSettings(),
     CLEANED_RUN: RunSettings(modalities="text,image", clean=CLEANING),
+    SUPPORT_RUN: RunSettings(catalogue="support", protocol="label", rank="content", epochs=40, width=96, kept=96),
 }
 TOLD = (("users", "ndcg@10"), ("cold review+photo", "mrr"), ("cold review", "mrr"), ("cold photo", "mrr"))
 
@@ -38,36 +41,47 @@ def main() -> None:
     if asked.world and not asked.out:
         options.error("--world needs --out: the bundled runs are of the bundled world")
     workspace, bar = Workspace.open(asked.home), Bar(sys.stderr)
-    world = read_folder(asked.world, BUNDLED_CATALOGUE)[0] if asked.world else workspace.catalogue(BUNDLED_CATALOGUE)
+    settings = RUNS[asked.run]
+    world = read_folder(asked.world, BUNDLED_CATALOGUE)[0] if asked.world else workspace.catalogue(settings.catalogue)
     out = asked.out or SAMPLE / "runs" / asked.run
     record = train_run(
-        world, RUNS[asked.run], out, vectors=workspace.vectors,
+        world, settings, out, vectors=workspace.vectors,
         on_step=lambda label, fraction, figures: bar.show(label, fraction, None),
     )  # fmt: skip
     bar.close()
     print(f"{record.run}: best epoch {record.best_epoch} of {record.epochs}, {record.seconds:.0f} s")
-    print("\n".join(cold_queries(out)))
+    print("\n".join(held_out(out, "warm" if asked.run == SUPPORT_RUN else "cold")))
     if asked.run == CLEANED_RUN and not asked.out:
         print("\n".join(compared(workspace)))
 
 
-def cold_queries(run: Path) -> list[str]:
-    """How a held-out review and photo find a product that no training saw, and what that is above either alone."""
+def held_out(run: Path, products: str) -> list[str]:
+    """How a held-out review and photo find their product, and what that is above either alone. cold: no training saw
+    the product."""
     from core.evaluate.significance import bootstrap, paired
     from core.evaluate.vectors import MEASURED, unpack
 
     measured = unpack((run / MEASURED).read_bytes())
-    whole, photo, words = (measured[f"test cold {kind}"] for kind in ("review+photo", "photo", "review"))
+    whole, photo, words = (measured[f"test {products} {kind}"] for kind in ("review+photo", "photo", "review"))
     lines = []
-    for metric in ("recall@1", "recall@10", "mrr"):
-        value, groups = bootstrap(whole.values[metric], whole.groups), list(whole.groups)
-        parts = [f"cold {metric}: {value.value:.3f} [{value.low:.3f}, {value.high:.3f}]"]
+    for metric in ("recall@1", "recall@3", "recall@10", "mrr"):
+        ours, groups = of_metric(whole, metric), list(whole.groups)
+        value = bootstrap(ours, groups)
+        parts = [f"{products} {metric}: {value.value:.3f} [{value.low:.3f}, {value.high:.3f}]"]
         for name, alone in (("photo", photo), ("words", words)):
-            d = paired(whole.values[metric], alone.values[metric], groups).difference
-            mean = np.mean(alone.values[metric])
-            parts.append(f"{name} {mean:.3f}, fused above it by {d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}]")
+            theirs = of_metric(alone, metric)
+            d = paired(ours, theirs, groups).difference
+            told = f"fused above it by {d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}]"
+            parts.append(f"{name} {np.mean(theirs):.3f}, {told}")
         lines.append("; ".join(parts))
     return lines
+
+
+def of_metric(measured: Any, metric: str) -> np.ndarray:
+    """(Q,) values; the reciprocal rank tells any recall that is not kept."""
+    if metric in measured.values:
+        return measured.values[metric]
+    return (measured.values["mrr"] >= 1 / int(metric.removeprefix("recall@")) - 1e-9).astype(float)
 
 
 def compared(workspace: Workspace) -> list[str]:

@@ -146,4 +146,4 @@ def test_every_archive_through_upload_and_command_line(row, ask, tmp_path):
     if row["expected_code"] not in OF_THE_PAGE:
         assert found_by(*ask("import", packed, "--name", "line"), also) == expected(row)
     if row["expected_outcome"] == "refuse":
-        assert [info.name for info in Workspace.open(tmp_path / "home").catalogues()] == ["studio"]
+        assert [info.name for info in Workspace.open(tmp_path / "home").catalogues()] == ["studio", "support"]

@@ -147,7 +147,8 @@ def test_an_import_that_is_running_already_is_refused(ask, tmp_path: Path, home:
 def test_lists_name_what_is_bundled_and_what_was_imported(ask, toys: None, tmp_path: Path) -> None:
     ask("import", str(write_shop(tmp_path / "shop")), "--name", "toys")
     _, answer = ask("catalogues")
-    assert [(one["name"], one["bundled"]) for one in answer["catalogues"]] == [("studio", True), ("toys", False)]
+    told = [(one["name"], one["bundled"]) for one in answer["catalogues"]]
+    assert told == [("studio", True), ("support", True), ("toys", False)]
     assert all(len(one["version"]) == 64 for one in answer["catalogues"])
     _, answer = ask("runs")
     mine = [one for one in answer["runs"] if not one["bundled"]]

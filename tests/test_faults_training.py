@@ -176,7 +176,7 @@ def test_f03_a_killed_import_leaves_no_catalogue_and_can_be_repeated(tmp_path):
     shop, home = write_shop(tmp_path / "shop"), tmp_path / "home"
     command = [sys.executable, "-c", IMPORT, str(shop), str(home)]
     assert subprocess.run([*command, "kill"], cwd=ROOT, capture_output=True).returncode == -signal.SIGKILL
-    assert [info.name for info in Workspace.open(home).catalogues()] == ["studio"]
+    assert [info.name for info in Workspace.open(home).catalogues()] == ["studio", "support"]
     done = subprocess.run([*command, "go"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     workspace = Workspace.open(home)

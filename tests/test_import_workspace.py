@@ -80,7 +80,7 @@ def test_a_bad_row_of_a_benchmark_leaves_only_the_list_of_bad_rows(
     (toy / "toy.inter").write_text(TABLE + "x\t0\t0\n-1\t0\t0\n")
     with pytest.raises(RowsRefusedError):
         workspace.import_folder(toy, "toys")
-    assert [info.name for info in workspace.catalogues()] == ["studio"]
+    assert [info.name for info in workspace.catalogues()] == ["studio", "support"]
     assert main(["import", str(toy), "--name", "toys", "--home", str(workspace.home), "--json"]) == 1
     answer = json.loads(capsys.readouterr().out)
     assert [one["code"] for one in answer["refused"]] == ["E-ROW-ID", "E-ROW-ID"]

@@ -86,7 +86,8 @@ def write_run(folder: Path, catalogue: str, **more: object) -> Path:
 
 def test_the_bundled_catalogue_is_there_without_any_set_up(workspace: Workspace) -> None:
     studio = workspace.catalogue(BUNDLED_CATALOGUE)
-    [info] = workspace.catalogues()
+    [info, support] = workspace.catalogues()
+    assert (support.name, support.bundled, support.items) == ("support", True, 60)
     assert (info.name, info.bundled, info.version) == (BUNDLED_CATALOGUE, True, studio.version)
     assert (info.items, info.interactions) == (len(studio.items), len(studio.interactions))
     assert info.users == len({one.user_id for one in studio.interactions})
@@ -142,7 +143,7 @@ def test_an_import_keeps_the_good_and_lists_the_rest(workspace: Workspace, shop:
     assert len(done.rejects_file.read_text().splitlines()) >= 1 + 2
     assert steps == sorted(steps)
     assert steps[-1] == 1.0
-    assert [info.name for info in workspace.catalogues()] == ["studio", "toys"]
+    assert [info.name for info in workspace.catalogues()] == ["studio", "support", "toys"]
     assert workspace.run("toys-content").catalogue == "toys"
 
 
@@ -210,7 +211,7 @@ def test_an_import_that_is_cut_off_shows_nothing_and_goes_on_later(
 
     with pytest.raises(KeyboardInterrupt):
         workspace.import_folder(shop, "toys", cut_off)
-    assert [info.name for info in workspace.catalogues()] == ["studio"]
+    assert [info.name for info in workspace.catalogues()] == ["studio", "support"]
     import core.workspace
 
     encoded: list[str] = []
@@ -219,7 +220,7 @@ def test_an_import_that_is_cut_off_shows_nothing_and_goes_on_later(
     done = workspace.import_folder(shop, "toys")
     assert encoded == ["5.png"]  # the broken one, which was never kept
     assert (done.encoded, done.changed) == (0, True)
-    assert [info.name for info in workspace.catalogues()] == ["studio", "toys"]
+    assert [info.name for info in workspace.catalogues()] == ["studio", "support", "toys"]
 
 
 def test_a_training_that_fails_leaves_no_catalogue(
@@ -231,7 +232,7 @@ def test_a_training_that_fails_leaves_no_catalogue(
     monkeypatch.setattr(core.importing, "_trained", fail)
     with pytest.raises(StoreError):
         workspace.import_folder(shop, "toys")
-    assert [info.name for info in workspace.catalogues()] == ["studio"]
+    assert [info.name for info in workspace.catalogues()] == ["studio", "support"]
 
 
 def test_a_folder_without_items_is_refused(workspace: Workspace, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from core.domain import Catalogue, Distance, Interaction, Item, Query, RankedItem, Recommendation
+from core.domain import Catalogue, Distance, Interaction, Item, Query, RankedItem, Recommendation, Words
 from core.errors import ModelError, UnknownNameError
 
 COLOURS = {
@@ -205,6 +205,9 @@ class ToyWorkspace:
         if name != "toy":
             raise UnknownNameError("catalogue", name, ["toy"])
         return self.shop
+
+    def words(self, name: str) -> Words:
+        return self.catalogue(name).words
 
     def runs(self) -> list[SimpleNamespace]:
         return [

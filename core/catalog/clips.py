@@ -91,15 +91,10 @@ def read_clip(data: bytes, name: str) -> tuple[Clip, tuple[Notice, ...]]:
 
 
 def read_clip_safely(data: bytes, name: str) -> tuple[Clip, tuple[Notice, ...]]:
-    """As `read_clip`, in a worker process with 1 GB and 5 s: what kills the worker is that film's error alone.
+    """As `read_clip`, in a worker process; see `media_workers.read_safely`. Raises ClipError."""
+    from core.catalog.media_workers import read_safely
 
-    Raises ClipError with an E-VID-* code, E-WORKER-DIED or E-WORKER-TIME.
-    """
-    if len(data) > LIMITS.video_bytes:
-        return read_clip(data, name)  # refused before a byte is sent
-    from core.catalog.media_workers import pool_of
-
-    return pool_of("clip").read(data, name)
+    return read_safely("clip", data, name)
 
 
 def prepare() -> None:

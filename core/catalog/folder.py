@@ -17,7 +17,8 @@ from core.catalog.media_paths import MediaFiles, path_fault
 from core.catalog.reading import OnStep
 from core.catalog.report import ImportReport
 from core.catalog.tables import Record, Table, read_table, rename
-from core.domain import Catalogue, Interaction, Item
+from core.catalog.wording import read_words
+from core.domain import Catalogue, Interaction, Item, Words
 from core.errors import AddressError, TableError
 
 ITEM_COLUMNS = ("item_id", "title", "description", "category", "price", "image", "images", "audio", "video")
@@ -73,8 +74,13 @@ def read_folder(
     for file, size in sorted(work.media.sizes.items()):
         version.update(f"{file}\0{size}\0".encode("utf-8", "surrogatepass"))
     work.media.report_unnamed()
+    words = read_words(source, work.ledger)
+    if words != Words():
+        version.update(repr(words).encode())
     step("done", 1.0)
-    catalogue = Catalogue(name=name, version=version.hexdigest(), root=source, items=items, interactions=interactions)
+    catalogue = Catalogue(
+        name=name, version=version.hexdigest(), root=source, items=items, interactions=interactions, words=words
+    )
     return catalogue, work.report(items, interactions)
 
 

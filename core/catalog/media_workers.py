@@ -39,7 +39,7 @@ class Kind:
 
     module: holds `reader`, by which `data, name` are read, `packed` and `unpacked`, by which its answer goes through a
     pipe, and maybe `prepare`, which loads what takes long before any clock runs. word, missing: how people call it, and
-    one without a name; remedy: what they save a broken one with.
+    one without a name; remedy: what they save a broken one with; most: bytes.
     """
 
     module: str
@@ -48,20 +48,21 @@ class Kind:
     missing: str
     remedy: str
     error: type[InputError]
+    most: int
 
 
 KINDS: dict[str, Kind] = {
     "photo": Kind(
         module="core.catalog.photos", reader="read_image", word="picture", missing="photo", remedy="a picture program",
-        error=PhotoError,
+        error=PhotoError, most=LIMITS.photo_bytes,
     ),
     "sound": Kind(
         module="core.catalog.sounds", reader="read_sound", word="sound", missing="sound", remedy="a sound program",
-        error=SoundError,
+        error=SoundError, most=LIMITS.audio_bytes,
     ),
     "clip": Kind(
         module="core.catalog.clips", reader="read_clip", word="film", missing="clip", remedy="a film program",
-        error=ClipError,
+        error=ClipError, most=LIMITS.video_bytes,
     ),
 }  # fmt: skip
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # each reserves memory
@@ -237,6 +238,17 @@ def pool_of(kind: str) -> Pool:
     pool = Pool(kind)
     atexit.register(pool.close)
     return pool
+
+
+def read_safely(kind: str, data: bytes, name: str) -> Any:
+    """What the reader of this kind gives, read in a worker process with 1 GB and 5 s: what kills the worker is that
+    file's error alone. One that is too large is refused here, before a byte is sent.
+
+    Raises the error of the kind, with a code of its reader, E-WORKER-DIED or E-WORKER-TIME.
+    """
+    if len(data) > KINDS[kind].most:
+        return getattr(importlib.import_module(KINDS[kind].module), KINDS[kind].reader)(data, name)
+    return pool_of(kind).read(data, name)
 
 
 if __name__ == "__main__":

@@ -131,15 +131,10 @@ def thumbnail(image: Image.Image, side: int = 96) -> bytes:
 
 
 def read_image_safely(data: bytes, name: str) -> tuple[Image.Image, tuple[Notice, ...]]:
-    """As `read_image`, in a worker process with 1 GB and 5 s: what kills the worker is that picture's error alone.
+    """As `read_image`, in a worker process; see `media_workers.read_safely`. Raises PhotoError."""
+    from core.catalog.media_workers import read_safely
 
-    Raises PhotoError with an E-IMG-* code, E-WORKER-DIED or E-WORKER-TIME.
-    """
-    if len(data) > LIMITS.photo_bytes:
-        return read_image(data, name)  # refused before a byte is sent
-    from core.catalog.media_workers import pool_of
-
-    return pool_of("photo").read(data, name)
+    return read_safely("photo", data, name)
 
 
 def packed(image: Image.Image) -> tuple[dict, bytes]:

@@ -74,15 +74,10 @@ def read_sound(data: bytes, name: str) -> tuple[Sound, tuple[Notice, ...]]:
 
 
 def read_sound_safely(data: bytes, name: str) -> tuple[Sound, tuple[Notice, ...]]:
-    """As `read_sound`, in a worker process with 1 GB and 5 s: what kills the worker is that sound's error alone.
+    """As `read_sound`, in a worker process; see `media_workers.read_safely`. Raises SoundError."""
+    from core.catalog.media_workers import read_safely
 
-    Raises SoundError with an E-AUD-* code, E-WORKER-DIED or E-WORKER-TIME.
-    """
-    if len(data) > LIMITS.audio_bytes:
-        return read_sound(data, name)  # refused before a byte is sent
-    from core.catalog.media_workers import pool_of
-
-    return pool_of("sound").read(data, name)
+    return read_safely("sound", data, name)
 
 
 def prepare() -> None:

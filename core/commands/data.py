@@ -17,7 +17,7 @@ from core.files import write_atomic
 from core.importing import import_source, rejects_file
 from core.jobs.bar import Bar
 from core.store.values import CatalogueInfo
-from core.workspace import BUNDLED_CATALOGUE, Workspace
+from core.workspace import Workspace
 
 
 def register(commands: Any) -> None:
@@ -148,6 +148,7 @@ def catalogues(options: argparse.Namespace) -> Reply:
 
 
 def _listed(workspace: Workspace) -> list[CatalogueInfo]:
-    if any(one.bundled for one in workspace.catalogues()):
-        workspace.catalogue(BUNDLED_CATALOGUE)  # read once, so that its version is known
+    for one in workspace.catalogues():
+        if one.bundled:
+            workspace.catalogue(one.name)  # read once, so that its version is known
     return workspace.catalogues()

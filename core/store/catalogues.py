@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
-from core.domain import Catalogue, FeatureMatrix, Interaction, Item
+from core.domain import Catalogue, FeatureMatrix, Interaction, Item, Words
 from core.store.engines import Store
 from core.store.tables import CatalogueRow, InteractionRow, ItemRow, MediumRow
 from core.store.values import CatalogueInfo, count_media
@@ -32,7 +32,7 @@ def save_catalogue(session: Session, catalogue: Catalogue, report: Mapping[str, 
         interactions=len(catalogue.interactions),
         media=count_media(catalogue),
         features={modality: asdict(matrix) for modality, matrix in catalogue.features.items()},
-        report=dict(report),
+        report={**report, **({"words": asdict(catalogue.words)} if catalogue.words != Words() else {})},
         created=datetime.now(UTC),
     )
     session.add(head)
@@ -78,6 +78,7 @@ def load_catalogue(store: Store, name: str, root: Path) -> Catalogue | None:
         return Catalogue(
             name=name, version=head.version, root=root, items=items, interactions=interactions,
             features={modality: FeatureMatrix(**matrix) for modality, matrix in head.features.items()},
+            words=Words(**head.report.get("words", {})),
         )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from core.figures import no_photo, shorten
 from pages.shared.job_parts import job_row
 from pages.shared.parts import picture_alt
 from pages.shared.theme import literal, named
+from pages.shared.wording import said, words
 
 if TYPE_CHECKING:
     from core.evaluate.splits import Fingerprint
@@ -50,9 +51,10 @@ def numbers(facts: Facts) -> None:
     grid = st.grid(4, min_column_width=150, gap="small", border=True)
     prices = "none" if facts.prices is None else f"{facts.prices[0]:,.2f} to {facts.prices[1]:,.2f}"
     shown = (
-        ("Products", f"{facts.items:,}", "Rows of the item table that could be used."),
+        (said("Products"), f"{facts.items:,}", "Rows of the item table that could be used."),
         ("People", f"{facts.users:,}", "Different users with at least one row."),
-        ("Ratings and reviews", f"{facts.interactions:,}", f"{facts.rated:,} with stars, {facts.timed:,} with a time."),
+        (said("Ratings and reviews"), f"{facts.interactions:,}",
+         f"{facts.rated:,} with stars, {facts.timed:,} with a time."),
         ("Prices", prices, f"Lowest and highest as they came; {facts.categories:,} categories."),
     )
     for label, value, help in shown:
@@ -63,8 +65,8 @@ def numbers(facts: Facts) -> None:
 
 def media_line(facts: Facts) -> None:
     """How many items have which modality, in its colour."""
-    told = [f"{named(m)} **{count:,}** of {facts.items:,} products" for m, count in facts.have.items()]
-    st.markdown(" · ".join(told) if told else ":gray[No product has words or media.]")
+    told = [f"{named(m)} **{count:,}** of {facts.items:,} {words().items}" for m, count in facts.have.items()]
+    st.markdown(" · ".join(told) if told else said(":gray[No product has words or media.]"))
 
 
 def photo_row(photos: Sequence[tuple[str, bytes | None]]) -> None:
@@ -81,7 +83,7 @@ def split_table(found: Fingerprint) -> None:
     rows = (
         ("train / validation / test / cold rows", " / ".join(f"{count:,}" for count in parts)),
         ("users with a test row, with training rows too", tested),
-        ("products without a training row", f"{found.items_without_training:,}"),
+        (said("products without a training row"), f"{found.items_without_training:,}"),
         ("fingerprint", f"`{found.sha}`"),
     )  # fmt: skip
     st.markdown("| split | |\n|:--|:--|\n" + "\n".join(f"| {name} | {value} |" for name, value in rows))

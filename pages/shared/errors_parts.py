@@ -10,7 +10,7 @@ import streamlit as st
 from core.domain import Item, Modality
 from core.figures import no_photo, shorten, signed, word_of
 from core.figures_errors import blame_bar, blame_words
-from pages.shared import parts
+from pages.shared import parts, wording
 from pages.shared.theme import literal, named
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def ranks_line(rank: int, alone: Mapping[Modality, int], candidates: int) -> str
     single = " · ".join(
         f"{named(m)} alone **{place}**" if place else f"{named(m)} :gray[not given]" for m, place in alone.items()
     )
-    return f"Right product at rank **{rank}** of {candidates:,} :gray[·] {single}"
+    return wording.said("Right product") + f" at rank **{rank}** of {candidates:,} :gray[·] {single}"
 
 
 def misled(blame: Mapping[Modality, float], pull: Mapping[Modality, float]) -> None:
@@ -105,7 +105,7 @@ def column_names(modalities: Sequence[Modality]) -> dict[str, object]:
             f"alone_{m}": number(word_of(m), width=58, help=f"Rank when asked with the {word_of(m)} only")
             for m in modalities
         },
-        "product": text("right product", width="medium"),
+        "product": text(wording.said("right product"), width="medium"),
         "loss": number("loss", format="%.2f", width=60, help="Cross-entropy of the right product, nats"),
         "labels": text("labels", width="small"),
     }

@@ -10,7 +10,7 @@ import streamlit as st
 from core.domain import Item, Modality
 from core.figures import no_photo, shorten, signed
 from core.figures_map import FUSED, SIGN, slot_word
-from pages.shared import map_services, parts, services
+from pages.shared import map_services, parts, services, wording
 from pages.shared.theme import literal
 
 METHOD = """
@@ -59,7 +59,7 @@ def truth_tiles(numbers: Mapping[str, Any], report: Mapping[str, Any], frame: st
          "Distance between the means of two modalities, before and after alignment"
          + (f", {_words_of(gap[0])}. By chance, two halves of one modality: {gap[1]['chance']:.2f}." if gap else ".")),
         ("Other side in 10", _change(pair and pair[1], lambda one: one["recall@10"]["forward"]),
-         "How often a product's other modality is among the ten nearest, before and after alignment"
+         wording.said("How often a product's other modality is among the ten nearest, before and after alignment")
          + (f", {_words_of(pair[0])}. By chance {pair[1]['after']['chance']['recall@10']:.2f}." if pair else ".")),
     ]  # fmt: skip
     row = st.grid(3, min_column_width=110, gap="xsmall", border=True)
@@ -130,13 +130,13 @@ def measured_on(report: Mapping[str, Any]) -> str:
         f", a sample of {seen['items']:,} of {seen['of']:,} (seed {seen['seed']})" if seen["items"] < seen["of"] else ""
     )
     if seen["which"] == "held out":
-        return f"Measured on {seen['items']:,} products that training has not seen{sample}."
+        return wording.said(f"Measured on {seen['items']:,} products that training has not seen{sample}.")
     sort = (
         "training has seen these products, so the numbers after alignment flatter"
         if seen["in_sample"]
         else "none was trained on"
     )
-    return f"Measured on all {seen['items']:,} products{sample}; {sort}."
+    return wording.said(f"Measured on all {seen['items']:,} products{sample}; {sort}.")
 
 
 # ---- products
@@ -164,7 +164,7 @@ def product(shown: map_services.Drawing, item_id: str) -> None:
     if item and item.description:
         st.markdown(f":small[:gray[{literal(shorten(item.description, 260))}]]")
     lists = {slot: map_services.neighbours(shown, item_id, slot) for slot in shown.map.slots}
-    neighbour_lists(shown, {slot: ids for slot, ids in lists.items() if ids}, "Nearest products")
+    neighbour_lists(shown, {slot: ids for slot, ids in lists.items() if ids}, wording.said("Nearest products"))
 
 
 def neighbour_lists(shown: map_services.Drawing, lists: Mapping[str, Sequence[str]], heading: str) -> None:
@@ -225,7 +225,7 @@ def _sound(shown: map_services.Drawing, item: Item | None, path: str, modality: 
     if data is None:
         _words(shown, item, path, modality)
     else:
-        st.audio(data, alt=f"Sound of the product {item.title if item else path}")
+        st.audio(data, alt=f"Sound of the {wording.words().item} {item.title if item else path}")
 
 
 def _clip(shown: map_services.Drawing, item: Item | None, path: str, modality: Modality) -> None:
@@ -233,7 +233,7 @@ def _clip(shown: map_services.Drawing, item: Item | None, path: str, modality: M
     if data is None:
         _words(shown, item, path, modality)
     else:
-        st.video(data, alt=f"Clip of the product {item.title if item else path}")
+        st.video(data, alt=f"Clip of the {wording.words().item} {item.title if item else path}")
 
 
 SIDE: dict[Modality, Callable[[map_services.Drawing, Item | None, str, Modality], None]] = {

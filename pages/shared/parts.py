@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.domain import Distance, Item, Modality, Notice, RankedItem, Recommendation
+from core.domain import Distance, Item, Modality, Notice, RankedItem, Recommendation, Words
 from core.errors import FusescopeError
 from core.figures import contribution_bar, no_photo, shorten, signed, timing_bar, word_of
+from pages.shared import wording
 from pages.shared.theme import literal, named, square
+
+READ_ON_CARD = 220  # letters of an item that is read, not bought
 
 if TYPE_CHECKING:
     from core.explain.compare import Standing
@@ -34,7 +37,11 @@ this run were closer to the shop than yours.
 
 
 def money(price: float | None) -> str:
-    return "no price" if price is None else f"{price:,.2f}"
+    """The price in the words and the unit of the catalogue in use."""
+    if price is None:
+        return wording.said("no price")
+    unit = wording.words().unit
+    return f"{price:g} {unit}" if unit else f"{price:,.2f}"
 
 
 def ordinal(number: int) -> str:
@@ -108,12 +115,13 @@ def failure() -> None:
 def unlike_anything(distance: Distance) -> None:
     """The honest panel: the list below is the least far, not a match."""
     with st.container(border=True, gap="xsmall"):
-        st.markdown("#### :material/travel_explore: Unlike anything in this shop")
-        st.markdown(
+        st.markdown(wording.said("#### :material/travel_explore: Unlike anything in this shop"))
+        told = wording.said(
             f"This query is farther from every product than **{distance.percentile:.1f} %** of held-out queries "
             f"(distance {distance.value:.2f}). What follows is the least far away, not a match. "
             "Say more, or show a photo of the product alone."
         )
+        st.markdown(told)
 
 
 def photo_strip(photos: Sequence[bytes], names: Sequence[str], width: int = 72) -> None:
@@ -152,19 +160,22 @@ def card(item: RankedItem, product: Item | None, picture: bytes | None, players:
         f"**{item.rank}. {title}**  \n{money(product.price if product else None)} "
         f":gray[·] score **{item.score:.3f}**".replace("**-", "**\u2212")
     )
+    if product and product.description and wording.words() != Words():  # what is read is the thing itself
+        st.caption(literal(shorten(product.description, READ_ON_CARD)))
     if players:
         st.image(contribution_bar(item, players), width="stretch", alt=share_alt(item, players))
         st.markdown(share_words(item, players))
 
 
 def picture_alt(title: str, picture: bytes | None) -> str:
-    return f"Photo of the product {title}" if picture else f"The product {title} has no photo"
+    thing = wording.words().item
+    return f"Photo of the {thing} {title}" if picture else f"The {thing} {title} has no photo"
 
 
 def bars_line(answer: Recommendation) -> str:
     """What the bars of the cards are, as Markdown: contributions of the query's parts, or of the products' own."""
     legend = " · ".join(named(player) for player in answer.players)
-    whose = "" if answer.scope == "query" else " of each product's own"
+    whose = "" if answer.scope == "query" else wording.said(" of each product's own")
     return f":small[:gray[Bars, the measured contributions{whose}:] {legend} :gray[· hatched: pulls the score down]]"
 
 
