@@ -1,7 +1,7 @@
 """The numbers of the contract that are no file: made with a session, a socket, a clock or an encoder.
 
-904 is asked of a running server in test_security_server.py, 908 in the load test (L8), 705 with the models. 905, 909
-and 910 have no test yet.
+904, 905, 909 and 910 are asked of a running server in test_security_server.py, 908 in the load test (L8), 705 with the
+models.
 """
 
 import io

@@ -1,13 +1,17 @@
-"""Security checks that need a running server: S9, S10, S13, and what arrives by socket or is too large (904, 909)."""
+"""Security checks that need a running server (S9, S10, S13), and what arrives by socket: cases 904, 905, 909, 910."""
 
+import asyncio
 import contextlib
+import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 
 import pytest
+from streamlit.proto.BackMsg_pb2 import BackMsg
 
+from bench.visitor import WORDS, Visitor
 from pages.shared.served import HEADERS
 from tests.app_server import ROOT, serving
 
@@ -43,6 +47,72 @@ def test_s13_no_agent_and_no_static_files_are_served(server):
     assert caught.value.code in (403, 404, 405, 501)
     for path in ("/app/static/app.py", "/app/static/../app.py", "/app/static/%2e%2e/app.py"):
         assert b"set_page_config" not in server.get(path)[2]
+
+
+def test_909_a_file_of_60_mb_is_refused_by_the_server_itself(server):
+    """By its announced length, so what follows need not be read; who sends on finds the connection closed."""
+    told = []
+
+    class Large(Visitor):
+        def _put(self, url, name, data):
+            edge = "a" * 32
+            head = f'--{edge}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
+            lines = (
+                f"PUT {url if url.startswith('/') else '/' + url} HTTP/1.1", f"Host: 127.0.0.1:{self.port}",
+                f"Content-Type: multipart/form-data; boundary={edge}", f"X-Xsrftoken: {self.token}",
+                f"Cookie: {self._cookie()}", "Content-Length: 60000000", "", head,
+            )  # fmt: skip
+            with socket.create_connection(("127.0.0.1", self.port), timeout=60) as line:
+                line.sendall("\r\n".join(lines).encode())
+                told.append(int(line.recv(4096).split()[1]))
+
+    async def send():
+        visitor = Large(port=server.port)
+        assert not (await visitor.open()).failed
+        await visitor.upload(BackMsg().rerun_script.widget_states.widgets.add(), (("big.jpg", b""),))
+        await visitor.close()
+
+    asyncio.run(send())
+    assert told == [413] and server.get("/_stcore/health")[0] == 200
+
+
+def test_905_a_choice_that_was_never_offered_is_not_taken_and_the_page_stands(server):
+    """A client of its own names a run that is not there."""
+
+    async def choose():
+        visitor = Visitor(port=server.port)
+        await visitor.open()
+        message = BackMsg()
+        told = message.rerun_script
+        told.query_string, told.page_script_hash = visitor.query, visitor.page
+        for label, value in ((WORDS, "a red mug"), ("Run", "no-such-run")):
+            one = told.widget_states.widgets.add()
+            one.id, one.string_value = visitor.widgets[label], value
+        seen = await visitor._act(message, 120)
+        later = await visitor.ask("a red mug")
+        await visitor.close()
+        return seen, later
+
+    seen, later = asyncio.run(choose())
+    assert not seen.failed and b"no-such-run" not in seen.content.replace(b"no-such-run is not", b"")
+    assert not later.failed and b"products" in later.content
+
+
+def test_910_25_mb_of_text_by_socket_harm_nobody(server):
+    async def flood():
+        quiet, loud = Visitor(port=server.port), Visitor(port=server.port)
+        await quiet.open()
+        await loud.open()
+        flooded = await loud.ask("a" * 25_000_000, patience=60)
+        other = await quiet.ask("a red mug")
+        await quiet.close()
+        with contextlib.suppress(Exception):
+            await loud.close()
+        return flooded, other
+
+    flooded, other = asyncio.run(flood())
+    assert flooded.failed.startswith("ConnectionClosed") or b"N-TXT-CUT" in flooded.content
+    assert not other.failed and b"products" in other.content
 
 
 def test_904_a_query_string_of_600_kb_leaves_the_app_standing(server):
