@@ -137,8 +137,8 @@ def frame_strip(
         )
     )  # fmt: skip
     for at, frame in enumerate(frames):
-        figure.add_layout_image(source=as_url(frame), x=at - 0.46, y=1.0, sizex=0.92, sizey=1.0, xref="x", yref="y",
-                                xanchor="left", yanchor="top", sizing="contain", layer="above")  # fmt: skip
+        figure.add_layout_image(source=as_url(frame), x=at, y=1.0, sizex=0.92, sizey=1.0, xref="x", yref="y",
+                                xanchor="center", yanchor="top", sizing="contain", layer="above")  # fmt: skip
     figure.update_xaxes(tickvals=list(range(len(frames))), ticktext=named, range=[-0.5, len(frames) - 0.5],
                         showgrid=False, zeroline=False, fixedrange=True)  # fmt: skip
     figure.update_yaxes(visible=False, range=[-0.9 if moments else -0.02, 1.02], fixedrange=True)

@@ -259,8 +259,8 @@ def verdicts(cases: Sequence[Tried]) -> dict[str, dict[Modality, dict[str, Any]]
     """Differences to chance (deletion below 0 and insertion above 0 are good), Holm over all methods and modalities."""
     found: dict[str, dict[Modality, list[Found]]] = {}
     for case in cases:
-        for name, by_modality in case.items():
-            for m, one in by_modality.items():
+        for name, apart in case.items():
+            for m, one in apart.items():
                 found.setdefault(name, {}).setdefault(m, []).append(one)
     told: dict[str, dict[Modality, dict[str, Any]]] = {}
     keys, ps = [], []

@@ -269,8 +269,9 @@ def draw_used(audit: dict[str, Any] | None, run: str) -> None:
         used = "used" if one["perceptual"]["low"] > 0 else "not shown to be used"
         path = "" if one["in_scoring_path"] else "; not in the scoring path"
         st.markdown(f"{named(m)}: **{used}**{path}")
+    of = "held-out questions" if audit["scope"] == "query" else "products before known users and their held-out likes"
     st.caption(
-        f"{audit['things']} held-out {audit['scope']} cases, seed {audit['seed']}, 95 % intervals. Perceptual: the "
+        f"{audit['things']} {of}, seed {audit['seed']}, 95 % intervals. Perceptual: the "
         "modality exchanged among the cases. Ablation: taken away at inference, nothing retrained. EMAP gain: what "
         "only the interplay of modalities adds. "
         + (

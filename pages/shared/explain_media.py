@@ -31,7 +31,7 @@ def players(scope: Microscope, shop: services.Shop) -> None:
     for content in explain_services.contents(scope, shop, "audio"):
         st.audio(content, format=explain_services.kind_of(content))
     for content in explain_services.contents(scope, shop, "video"):
-        st.video(content, format=explain_services.kind_of(content), muted=True)
+        st.video(content, format=explain_services.kind_of(content), muted=True, width=240)
 
 
 def draw_moments(
@@ -87,8 +87,10 @@ def retimed(scope: Microscope) -> dict[Modality, tuple[Part, ...]]:
         if gone:
             found[m] = scope.without_units({m: [labels[one] for one in gone]}).of_modality(m)
             for part in found[m]:
-                show = st.audio if m == "audio" else st.video
-                show(part.content, format=explain_services.kind_of(part.content))
+                if m == "audio":
+                    st.audio(part.content, format=explain_services.kind_of(part.content))
+                else:
+                    st.video(part.content, format=explain_services.kind_of(part.content), muted=True, width=240)
             st.caption(
                 f"The {word_of(m)} as it is asked now." if found[m] else f"Nothing of the {word_of(m)} is left."
             )
