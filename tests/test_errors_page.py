@@ -16,7 +16,7 @@ from core.evaluate.attributes import attributes
 from core.evaluate.casebook import CaseBook
 from core.evaluate.cases import METRICS
 from core.evaluate.slices import Condition, search_slices, slice_id
-from core.people import annotations_of, put_note, saved_slices
+from core.people import annotations_of, put_label, put_note, saved_slices
 from core.store.values import CaseRef
 from core.workspace import Workspace
 from pages.shared import errors_services, services
@@ -223,3 +223,36 @@ def test_two_runs_on_the_same_cases_are_fixed_broken_or_unchanged(world, book, m
     at = errors_page(errors_view="Two runs")
     assert [metric.value for metric in at.metric] == ["17", "0", "90", "1"]  # all mugs but the hostile one
     assert "McNemar" in said(at)
+
+
+def test_a_slice_is_compared_between_two_runs_by_its_own_cases(world, book, monkeypatch):
+    """The better run helps every mug; within the mugs the difference is theirs alone."""
+    better = replace(book.cases, rank=np.where(book.cases.rank == 30, 2, book.cases.rank).astype(np.int32),
+                     about={**book.cases.about, "digest": "other"})  # fmt: skip
+    books = {RUN: book, "toy-better": replace(book, cases=better)}
+    monkeypatch.setattr(errors_services, "book", lambda wanted: books[wanted.run])
+    monkeypatch.setattr(services, "runs", lambda: [SimpleNamespace(run=name, catalogue="toy") for name in books])
+    mugs = slice_id((Condition(attribute="category", value="mug"),))
+    at = errors_page(errors_view="Two runs", errors_slice=mugs)
+    assert [metric.value for metric in at.metric] == ["17", "0", "0", "1"]
+    before, after = (17 / 30 + 1 / 60) / 18, (17 / 2 + 1 / 60) / 18
+    assert f"in this slice: **toy-better** {after:.3f}" in said(at)
+    assert f"{before:.3f}; difference **{after - before:+.3f}**" in said(at)
+
+
+def test_labels_of_cases_that_a_new_import_took_away_are_shown_as_such(world, book):
+    gone = CaseRef(key="0123456789abcdef", user="u", item="i")
+    put_label(world, "toy", [gone], "Dora", "duplicate")
+    at = errors_page(errors_view="Labels")
+    assert any("1 labelled cases are no longer in this catalogue" in one.label for one in at.expander)
+
+
+def test_what_is_sent_does_not_grow_with_the_number_of_cases():
+    """Every click on 300 and 3,000 cases: never more than 150 elements, and the same bytes but for longer numbers."""
+    from bench.errors_page import MOST_BYTES, large_book, measure
+
+    few, many = (measure(large_book(count), said=60) for count in (300, 3000))
+    for small, large in zip(few, many, strict=True):
+        assert large.elements <= 150, large.name
+        assert large.bytes < MOST_BYTES, large.name
+        assert large.bytes < small.bytes + 60_000, large.name
