@@ -230,14 +230,17 @@ def areas_figure(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
     )  # fmt: skip
 
 
-def bars_figure(names: Sequence[str], values: Sequence[float], unit: str, ranges: Sequence[Any] = ()) -> go.Figure:
-    """Signed bars, the first on top; `ranges` are (low, high) of each, drawn as whiskers."""
+def bars_figure(
+    names: Sequence[str], values: Sequence[float], unit: str, ranges: Sequence[Any] = (), colors: Sequence[str] = ()
+) -> go.Figure:
+    """Signed bars, the first on top; `ranges` are (low, high) of each, drawn as whiskers. colors: of each bar, by sign
+    where none are given."""
     import plotly.graph_objects as go
 
     error = None
     if ranges:
         error = {
-            "type": "data", "symmetric": False, "thickness": 1.4,
+            "type": "data", "symmetric": False, "thickness": 1.4, "color": GREY,
             "array": [high - value for (_, high), value in zip(ranges, values, strict=True)],
             "arrayminus": [value - low for (low, _), value in zip(ranges, values, strict=True)],
         }  # fmt: skip
@@ -245,7 +248,7 @@ def bars_figure(names: Sequence[str], values: Sequence[float], unit: str, ranges
         go.Bar(
             y=[plain(shorten(name, 44)) for name in names], x=list(values), orientation="h", error_x=error,
             marker={
-                "color": ["#1B7837" if value >= 0 else "#762A83" for value in values],
+                "color": list(colors) or ["#1B7837" if value >= 0 else "#762A83" for value in values],
                 "pattern": {"shape": ["" if value >= 0 else "/" for value in values]},
             },
             hovertemplate="%{y}: %{x:+.3f}<extra></extra>",

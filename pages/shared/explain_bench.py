@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.domain import Recommendation
 from core.errors import FusescopeError
-from core.figures import signed, word_of
+from core.figures import color_of, signed, word_of
 from pages.shared import explain_media, explain_parts, explain_services, explain_visit, parts, services, visit
 from pages.shared.theme import literal, named
 
@@ -262,8 +262,8 @@ def draw_used(audit: dict[str, Any] | None, run: str) -> None:
     rows = explain_parts.usage_rows(audit)
     explain_parts.bars(
         [f"{word_of(row['modality'])}: {row['measure']}" for row in rows], [row["value"] for row in rows],
-        f"loss of {audit['metric']} (perceptual: share of it)", "explain_usage", 
-        [(row["low"], row["high"]) for row in rows],
+        f"loss of {audit['metric']}", "explain_usage", [(row["low"], row["high"]) for row in rows],
+        [color_of(row["modality"]) for row in rows],
     )  # fmt: skip
     for m, one in audit["modalities"].items():
         used = "used" if one["perceptual"]["low"] > 0 else "not shown to be used"
@@ -272,7 +272,8 @@ def draw_used(audit: dict[str, Any] | None, run: str) -> None:
     of = "held-out questions" if audit["scope"] == "query" else "products before known users and their held-out likes"
     st.caption(
         f"{audit['things']} {of}, seed {audit['seed']}, 95 % intervals. Perceptual: the "
-        "modality exchanged among the cases. Ablation: taken away at inference, nothing retrained. EMAP gain: what "
+        f"share of {audit['metric']} that goes when the modality is exchanged among them. Ablation: taken away at "
+        "inference, nothing retrained. EMAP gain: what "
         "only the interplay of modalities adds. "
         + (
             "Retrained: mrr of questions and ndcg@10 of the next item lost by a run that was trained without it."

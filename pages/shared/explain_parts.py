@@ -249,9 +249,13 @@ def usage_rows(audit: Mapping[str, Any]) -> list[dict[str, Any]]:
 # ---- the rest
 
 
-def bars(names: Sequence[str], values: Sequence[float], unit: str, key: str, ranges: Sequence[Any] = ()) -> None:
+def bars(
+    names: Sequence[str], values: Sequence[float], unit: str, key: str, ranges: Sequence[Any] = (),
+    colors: Sequence[str] = (),
+) -> None:  # fmt: skip
     told = "; ".join(f"{name} {signed(value, 3)}" for name, value in list(zip(names, values, strict=True))[:6])
-    st.plotly_chart(bars_figure(names, values, unit, ranges), key=key, config=CONFIG, alt=f"Bars, {unit}: {told}")
+    figure = bars_figure(names, values, unit, ranges, colors)
+    st.plotly_chart(figure, key=key, config=CONFIG, alt=f"Bars, {unit}: {told}")
 
 
 def difference_chart(found: Contribution, one: str, other: str) -> None:
