@@ -184,7 +184,6 @@ def truth(options: Options) -> Answer:
     from core.evaluate.truth_shares import pointing, share_agreement, words_named
 
     pipeline, features = opened(options)
-    ranker: Any = pipeline.model.ranker
     known, split = planted_truth(pipeline.catalogue), split_by(pipeline.settings.protocol, pipeline.catalogue)
     if known is None:
         raise InputError("E-INPUT-VALUE", f"no truth ships with catalogue {pipeline.catalogue.name}; name another run.")
@@ -193,7 +192,7 @@ def truth(options: Options) -> Answer:
     if options.part == "test":
         answer["shares"] = share_agreement(pipeline, features, split, known)
         tell(json.dumps(answer["shares"]))
-    for name in options.methods or QUICK if "query" in ranker.cases else ():
+    for name in options.methods or QUICK:
         answer["words"][name] = words_named(pipeline, features, split, known, options.cases, 0, name, labels)
         answer["pointing"][name] = pointing(pipeline, features, split, known, name, labels)
         tell(f"{name}: {json.dumps([answer['words'][name], answer['pointing'][name]])}")

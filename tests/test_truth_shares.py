@@ -11,7 +11,7 @@ import pytest
 from core.domain import Interaction
 from core.evaluate.trust import Case, contents_of, encoded_again, scorer_of, trust
 from core.evaluate.truth import fault_scores
-from core.evaluate.truth_shares import cared, oracle_shares, words_named
+from core.evaluate.truth_shares import cared, oracle_shares, pointing, words_named
 from core.features import catalogue_features
 from tests.tiny_microscope import WIDTHS, tiny_pipeline
 from tests.toys import COLOURS, toy_catalogue
@@ -51,6 +51,13 @@ def test_the_words_of_a_review_of_several_sentences_are_looked_at(reviewed):
     labels = ["train"] * 6 + ["test"] * 2
     found = words_named(pipeline, features, SimpleNamespace(labels=labels), truth, 10, 0, "occlusion")
     assert found["cases"] == 2 and found["text_share"] == 1.0  # in six reviews alike every word names the colour
+
+
+def test_a_ranker_that_answers_no_question_has_no_words_and_no_photos(tmp_path):
+    pipeline = tiny_pipeline(tmp_path, rank="popularity")
+    split = SimpleNamespace(labels=[])
+    assert words_named(pipeline, None, split, {}, 10, 0, "occlusion")["cases"] == 0
+    assert pointing(pipeline, None, split, {"customer_photos": [{}]}, "occlusion")["photos"] == 0
 
 
 def test_a_case_holds_one_sentence_a_medium_and_none_where_a_file_was_not_read(reviewed):

@@ -187,7 +187,10 @@ def words_named(
     attribute that the writer cares about; the share of such words in the text, and what taking the rarest words gives.
 
     Which words name an attribute is learned from the reviews that training may see and what each of them tells.
+    A ranker that answers no question has no cases.
     """
+    if "query" not in pipeline.model.ranker.cases or "text" not in pipeline.model.modalities:
+        return {"precision@3": None, "cases": 0}
     rows = [
         (row, media) for row, media, label in
         zip(pipeline.catalogue.interactions, features.interactions, split.labels, strict=True)
@@ -283,6 +286,8 @@ def pointing(
 ) -> dict[str, Any]:  # fmt: skip
     """Held-out customer photos asked as a query for their product: is the middle of the strongest patch on the mask of
     the product? Beside it, the share of the mask in the photo (a random point) and the middle of the photo."""
+    if "query" not in pipeline.model.ranker.cases or "image" not in pipeline.model.modalities:
+        return {"method": method, "photos": 0}
     own = {
         path: (row, media)
         for row, media, label in zip(pipeline.catalogue.interactions, features.interactions, split.labels, strict=True)
