@@ -215,17 +215,20 @@ def encoded_again(
     units, contents = scorer.units[m], [EDITS[m][0](pipeline, one) for one in case.contents[m]]
     places = [[row for row, of in enumerate(units.parts) if of == number] for number in range(len(scorer.media[m]))]
     edited: list[Any] = []
-    owner: list[int] = []
-    for row, keep in enumerate(kept):
+    place: dict[tuple[int, bytes], int] = {}  # a sentence with the same words left is encoded once
+    asked: list[list[int]] = []
+    for keep in kept:
+        asked.append([])
         for number, own in enumerate(places):
             if keep[own].any():
-                gone = [units.spans[unit] for unit in own if not keep[unit]]
-                edited.append(EDITS[m][1](contents[number], gone, units.spans))
-                owner.append(row)
-    media: list[list[States]] = [[] for _ in kept]
-    for row, states in zip(owner, pipeline.encoder(m).encode(edited), strict=True):
-        media[row].append(states.rounded())
-    return media
+                key = number, keep[own].tobytes()
+                if key not in place:
+                    place[key] = len(edited)
+                    gone = [units.spans[unit] for unit in own if not keep[unit]]
+                    edited.append(EDITS[m][1](contents[number], gone, units.spans))
+                asked[-1].append(place[key])
+    states = [state.rounded() for state in pipeline.encoder(m).encode(edited)]
+    return [[states[at] for at in row] for row in asked]
 
 
 def photo_of(pipeline: Pipeline, path: str) -> Any:
