@@ -1,4 +1,4 @@
-"""What this is, three guided stories, the state of store and machine. Loads no model; the stories are drawn first."""
+"""What this is, guided stories, the state of store and machine. Loads no model; the stories are drawn first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ st.markdown(
 )
 st.page_link("pages/recommend_page.py", label="Ask with your own words and photos", icon=":material/arrow_forward:")
 
-st.subheader("Three stories, one click each")
+st.subheader("Guided stories, one click each")
 stories = services.stories()
 for place, story in zip(st.columns(max(len(stories), 1), border=True), stories, strict=False):
     photos = list(dict.fromkeys(path for step in story.steps for path in step.photos))[:2]

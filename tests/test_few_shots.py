@@ -33,7 +33,7 @@ def test_ten_likes_are_shown_the_rest_is_asked_and_an_item_without_a_rest_is_lef
 
 def test_an_offer_moves_half_way_to_the_mean_taste_where_as_many_likes_are_shown_as_its_media_weigh():
     offers = torch.tensor([[2.0, 0.0], [0.0, 2.0], [2.0, 0.0]])
-    taste = torch.tensor([[5.0, 0.0]] * 13)
+    taste = torch.tensor([[5.0, 0.0]] * 12 + [[-60.0, 0.0]])  # nobody looks for anything on the whole
     shown = Shown(shots={1: tuple(range(10))}, held=np.zeros((13, 3), dtype=bool))
     found = moved(offers, taste, shown, 5, 5.0)
     assert found[1].tolist() == pytest.approx([1.0, 1.0]) and found[[0, 2]].tolist() == offers[[0, 2]].tolist()
