@@ -198,7 +198,7 @@ def best_match(search: Search, book: CaseBook, planted: Mask) -> Answer:
     for place, one in enumerate(found, start=1):
         inside = book.members(one.conditions)
         both = float((inside & planted).sum())
-        precision, recall = both / inside.sum(), both / max(1, planted.sum())
+        precision, recall = both / float(inside.sum()), both / max(1.0, float(planted.sum()))
         if min(precision, recall) > min(best["precision"], best["recall"]):
             best = {"place": place, "name": one.name, "precision": precision, "recall": recall,
                     "recovered": min(precision, recall) >= SHARED}  # fmt: skip
