@@ -86,8 +86,8 @@ def estimate(value: float) -> dict[str, float]:
 
 
 def row(ratio: float, method: str, part: str, value: float, **more) -> dict:
-    return {"ratio": ratio, "method": method, "subject": "users", "part": part, "moved": True, "lost": 4, "of": 8, "n": 9,
-            "metrics": {"ndcg@10": estimate(value)}, "kept": estimate(value / 0.4), "chosen": False,
+    return {"ratio": ratio, "method": method, "subject": "users", "part": part, "moved": True, "lost": 4, "of": 8,
+            "n": 9, "metrics": {"ndcg@10": estimate(value)}, "kept": estimate(value / 0.4), "chosen": False,
             "shares": {"text": estimate(0.75), "image": estimate(0.25)}, **more}  # fmt: skip
 
 
