@@ -7,6 +7,9 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -20,6 +23,12 @@ from tests.app_server import ROOT, serving
 def server(tmp_path_factory):
     with serving(tmp_path_factory.mktemp("server") / "home") as running:
         yield running
+
+
+def in_own_loop(work: Coroutine[Any, Any, Any]) -> Any:
+    """Browser tests that ran before may have left their event loop running in this thread."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
 
 
 def test_s09_the_server_listens_on_this_machine_only(server):
@@ -72,7 +81,7 @@ def test_909_a_file_of_60_mb_is_refused_by_the_server_itself(server):
         await visitor.upload(BackMsg().rerun_script.widget_states.widgets.add(), (("big.jpg", b""),))
         await visitor.close()
 
-    asyncio.run(send())
+    in_own_loop(send())
     assert told == [413] and server.get("/_stcore/health")[0] == 200
 
 
@@ -93,7 +102,7 @@ def test_905_a_choice_that_was_never_offered_is_not_taken_and_the_page_stands(se
         await visitor.close()
         return seen, later
 
-    seen, later = asyncio.run(choose())
+    seen, later = in_own_loop(choose())
     assert not seen.failed and b"no-such-run" not in seen.content.replace(b"no-such-run is not", b"")
     assert not later.failed and b"products" in later.content
 
@@ -110,7 +119,7 @@ def test_910_25_mb_of_text_by_socket_harm_nobody(server):
             await loud.close()
         return flooded, other
 
-    flooded, other = asyncio.run(flood())
+    flooded, other = in_own_loop(flood())
     assert flooded.failed.startswith("ConnectionClosed") or b"N-TXT-CUT" in flooded.content
     assert not other.failed and b"products" in other.content
 
