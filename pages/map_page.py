@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 import streamlit as st
 
@@ -58,7 +60,7 @@ def draw_search(shown: map_services.Drawing, colour: str) -> str:
 
 
 @st.fragment
-def draw_explorer(run: str, query: Query | None, asked_key: str) -> None:
+def draw_explorer(run: str, pair: str, query: Query | None, asked_key: str) -> None:
     """Picture and what is selected; everything here re-runs alone."""
     shown = map_services.drawing(run)
     if shown is None:
@@ -80,7 +82,7 @@ def draw_explorer(run: str, query: Query | None, asked_key: str) -> None:
             st.caption("Your query has a place after alignment only; move the slider to see it.")
     with beside:
         frame = f"{'before' if blend == 0 else 'after'}-{dimensions}"
-        map_parts.truth_tiles(shown.map.numbers, shown.map.report, frame)
+        map_parts.truth_tiles(shown.map.numbers, shown.map.report, frame, pair)
         draw_selected(shown)
         if asked:
             draw_asked(shown, asked)
@@ -172,42 +174,78 @@ def draw_asked(shown: map_services.Drawing, asked: map_services.Asked) -> None:
         )  # fmt: skip
 
 
-def draw_numbers(shown: map_services.Drawing) -> None:
-    """Every number of the space, before and after, with its chance level."""
-    st.subheader("The aligned space in numbers", anchor=False)
+def draw_pair(run: str) -> str:
+    """Which two modalities are compared; a choice only where there are more than two. "" where none are."""
+    try:
+        shown = map_services.drawing(run)
+    except FusescopeError:
+        return ""  # the map itself says why
+    pairs = list(shown.map.report["pairs"]) if shown else []
+    if len(pairs) < 2:
+        return next(iter(pairs), "")
+    if st.session_state.get(map_visit.PAIR) not in pairs:
+        st.session_state[map_visit.PAIR] = pairs[0]
+    chosen = st.selectbox(
+        "Numbers of the pair", pairs, key=map_visit.PAIR, format_func=map_parts.pair_words, width=210,
+        help="Two modalities whose gap, finding of each other and worst pairs are shown below. The picture has all.",
+    )  # fmt: skip
+    return str(chosen)
+
+
+def draw_numbers(shown: map_services.Drawing, pair: str) -> None:
+    """Every number of the pair, before and after, with its chance level; several pairs beside each other first."""
     report = shown.map.report
-    rows = map_parts.space_table(report)
+    st.subheader("The aligned space in numbers", anchor=False)
+    rows = map_parts.space_table(report, pair)
     if not rows:
         st.caption(wording.said("Too few products have two modalities, so there is nothing to compare."))
         return
+    lacking = report["left_out"].get(pair)
     st.caption(
         f"{map_parts.measured_on(report)} Across modalities, *before* is chance by definition: see Method."
-        + "".join(f" {count} products lack one of {pair}." for pair, count in report["left_out"].items() if count)
+        + (wording.said(f" {lacking} products lack {map_parts.either_words(pair)}.") if lacking else "")
     )
+    if len(report["pairs"]) > 1:
+        draw_pairs(report)
+        st.markdown(f"**{map_parts.pair_words(pair).capitalize()}**, before and after alignment")
     st.dataframe(
         rows, hide_index=True, key="map_numbers", height="content",
-        alt=f"Table of {len(rows)} numbers of the aligned space, before and after alignment, with chance levels",
+        alt=f"Table of {len(rows)} numbers of {map_parts.pair_words(pair)}, before and after alignment, with chance",
     )  # fmt: skip
 
 
-def draw_worst(shown: map_services.Drawing) -> None:
+def draw_pairs(report: Mapping[str, Any]) -> None:
+    rows = map_parts.pairs_table(report)
+    number, places = st.column_config.NumberColumn, ("recall@10", "the other way", "at best", "chance", "gap")
+    st.dataframe(
+        rows, hide_index=True, key="map_pairs", height="content",
+        column_config={name: number(format="%.2f") for name in (*places, "alignment")},
+        alt=f"Table of {len(rows)} pairs of modalities: how often the first finds the second within ten and the other "
+        "way, what could be reached at best, chance, gap and alignment",
+    )  # fmt: skip
+
+
+def draw_worst(shown: map_services.Drawing, pair: str) -> None:
     """Pairs that may not belong together: where wrong photos are."""
-    pairs = shown.map.report["worst_pairs"][:WORST]
+    report = shown.map.report
+    found, compared = map_parts.worst_of(report, pair)
+    pairs = found[:WORST]
     if not pairs:
         return
     st.subheader("Pairs that may not belong together", anchor=False)
-    faults = shown.map.report.get("faults", {}).get("wrong_photo")
+    faults = report.get("faults", {}).get("wrong_photo") if pair == "text-image" else None
     known = ""
     if faults and faults["all"]["auc"] is not None:
         unseen = faults["held_out"]["auc"]
-        known = (
+        known = wording.said(
             f" Here the truth is known: this list finds the {faults['all']['wrong']} planted wrong photos with AUC "
             f"{faults['all']['auc']:.2f}" + (f", {unseen:.2f} on products not trained on." if unseen else ".")
         )
     st.caption(
-        f"The {len(pairs)} least likely of {shown.map.report['pairs_compared']:,} pairs: both sides of one product, "
-        "far apart after alignment. Deviations compare a pair with others that training has, or has not, seen." + known
-    )
+        wording.said(f"The {len(pairs)} least likely of {compared:,} pairs of {map_parts.pair_words(pair)}: both sides "
+                     "of one product, far apart after alignment.")
+        + " Deviations compare a pair with others that training has, or has not, seen." + known
+    )  # fmt: skip
     grid = st.grid(4, min_column_width=150, gap="small", border=True)
     for place, pair in enumerate(pairs, start=1):
         with grid.cell(), st.container(gap="xsmall"):
@@ -270,13 +308,14 @@ def draw_page() -> None:
             "Run", names, key=map_visit.RUN, on_change=map_visit.change_run, width=300,
             help="A trained model together with its catalogue; every run has a space of its own.",
         )  # fmt: skip
+        pair = draw_pair(run)
         with st.popover("Method", icon=":material/help:", type="tertiary"):
             wording.use_run(run)
             st.markdown(wording.said(map_parts.METHOD))
-    draw_map(run, query, f"{asked.query}{asked.story}{asked.step}" if query else "")
+    draw_map(run, pair, query, f"{asked.query}{asked.story}{asked.step}" if query else "")
 
 
-def draw_map(run: str, query: Query | None, asked_key: str) -> None:
+def draw_map(run: str, pair: str, query: Query | None, asked_key: str) -> None:
     try:
         shown = map_services.drawing(run)
         draw_making(run, shown)
@@ -288,9 +327,9 @@ def draw_map(run: str, query: Query | None, asked_key: str) -> None:
         return
     if shown.map.method != "UMAP" and shown.map.whole:
         st.caption(f"{int(shown.map.present.sum())} points are too few for UMAP; this is a picture by principal axes.")
-    draw_explorer(run, query, asked_key)
-    draw_numbers(shown)
-    draw_worst(shown)
+    draw_explorer(run, pair, query, asked_key)
+    draw_numbers(shown, pair)
+    draw_worst(shown, pair)
 
 
 draw_page()

@@ -19,6 +19,7 @@ AT_MOST = 5000  # items that are measured; more are sampled
 SEED = 0
 FEWEST_HELD_OUT = 30  # items with two modalities that training has not seen; fewer say too little
 KS = (1, 5, 10)
+WORST_OF_PAIR = 8  # told of each pair of modalities, so that one loud pair does not hide the others
 
 
 def space_report(spaces: Spaces, catalogue: Catalogue, worst: int = 24) -> dict[str, Any]:
@@ -46,6 +47,7 @@ def space_report(spaces: Spaces, catalogue: Catalogue, worst: int = 24) -> dict[
         },
         "left_out": {name: int(len(rows) - len(both[name])) for name in pairs},
         "worst_pairs": listed[:worst],
+        "worst_of": {name: worst_of(listed, pair) for name, pair in pairs.items()},
         "pairs_compared": len(listed),
         "faults": found_faults(catalogue, listed),
     }
@@ -161,6 +163,12 @@ def worst_pairs(spaces: Spaces, catalogue: Catalogue) -> list[dict[str, Any]]:
                 pair["excess"] = float((pair["distance"] - distances.mean()) / (distances.std() or 1.0))
         pairs += found
     return sorted(pairs, key=lambda pair: -pair["excess"])
+
+
+def worst_of(listed: Sequence[Mapping[str, Any]], pair: tuple[Modality, Modality]) -> dict[str, Any]:
+    """The least likely of one pair of modalities, and how many of it were compared."""
+    own = [one for one in listed if tuple(one["modalities"]) == pair]
+    return {"compared": len(own), "pairs": own[:WORST_OF_PAIR]}
 
 
 def side_by_side(

@@ -41,10 +41,11 @@ def progress(label: str, fraction: float, remaining: float | None) -> None:
     st.progress(min(1.0, max(0.0, fraction)), text=f"Drawing the map: {literal(label)}{left}")
 
 
-def truth_tiles(numbers: Mapping[str, Any], report: Mapping[str, Any], frame: str) -> None:
-    """The numbers beside the picture, each with a sentence."""
+def truth_tiles(numbers: Mapping[str, Any], report: Mapping[str, Any], frame: str, pair: str) -> None:
+    """The numbers beside the picture, each with a sentence; pair: the modalities that are compared, "" for none."""
     told, stable = numbers.get(frame, {}), numbers.get("stability")
-    gap, pair = next(iter(report["gap"].items()), None), next(iter(report["pairs"].items()), None)
+    gap, found = report["gap"].get(pair), report["pairs"].get(pair)
+    best = found and found["after"].get("ceiling")
     tiles = [
         ("Trustworthiness", _number(told.get("trustworthiness")),
          "1: every neighbour on the map is one in the space; a random map has .5."),
@@ -55,12 +56,13 @@ def truth_tiles(numbers: Mapping[str, Any], report: Mapping[str, Any], frame: st
         ("Stability", _number(stable and stable["neighbours_kept"]),
          "Neighbours on the map that stay the same with another seed, mean over five maps; Procrustes disparity "
          + (f"{stable['disparity']:.3f}, 0 = the same map." if stable else "not known yet.")),
-        ("Modality gap", _change(gap and gap[1], lambda one: one),
+        ("Modality gap", _change(gap, lambda one: one),
          "Distance between the means of two modalities, before and after alignment"
-         + (f", {_words_of(gap[0])}. By chance, two halves of one modality: {gap[1]['chance']:.2f}." if gap else ".")),
-        ("Other side in 10", _change(pair and pair[1], lambda one: one["recall@10"]["forward"]),
+         + (f", {pair_words(pair)}. By chance, two halves of one modality: {gap['chance']:.2f}." if gap else ".")),
+        ("Other side in 10", _change(found, lambda one: one["recall@10"]["forward"]),
          wording.said("How often a product's other modality is among the ten nearest, before and after alignment")
-         + (f", {_words_of(pair[0])}. By chance {pair[1]['after']['chance']['recall@10']:.2f}." if pair else ".")),
+         + (f", {found_words(pair)}. By chance {found['after']['chance']['recall@10']:.2f}"
+            + (f", at best {best['recall@10']:.2f}" if best else "") if found else "") + "."),
     ]  # fmt: skip
     row = st.grid(3, min_column_width=110, gap="xsmall", border=True)
     for label, value, sentence in tiles:
@@ -68,8 +70,44 @@ def truth_tiles(numbers: Mapping[str, Any], report: Mapping[str, Any], frame: st
             st.markdown(f":small[:gray[{label}]]  \n**{value}**", help=sentence)
 
 
-def _words_of(pair: str) -> str:
+def pair_words(pair: str) -> str:
     return " and ".join(slot_word(one) for one in pair.split("-"))
+
+
+def either_words(pair: str) -> str:
+    return " or ".join(slot_word(one) for one in pair.split("-"))
+
+
+def found_words(pair: str, back: bool = False) -> str:
+    """Which side asks and which is found."""
+    asks, found = (slot_word(one) for one in (reversed(pair.split("-")) if back else pair.split("-")))
+    return f"{asks} {'find' if asks.endswith('s') else 'finds'} {found}"
+
+
+def pairs_table(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every pair of modalities in one row, after alignment."""
+    rows = []
+    for pair, states in report["pairs"].items():
+        after = states["after"]
+        rows.append(
+            {
+                "pair": pair_words(pair), "recall@10": after["recall@10"]["forward"],
+                "the other way": after["recall@10"]["backward"],
+                "at best": (after.get("ceiling") or {}).get("recall@10"), "chance": after["chance"]["recall@10"],
+                "candidates": after["candidates"], "gap": report["gap"][pair]["after"],
+                "alignment": report["alignment"][pair]["after"],
+            }
+        )  # fmt: skip
+    return rows
+
+
+def worst_of(report: Mapping[str, Any], pair: str) -> tuple[list[Mapping[str, Any]], int]:
+    """The least likely pairs of two modalities, and of how many; a report from before they were told of each pair has
+    them among the worst of all."""
+    told = report.get("worst_of", {}).get(pair)
+    if told is not None:
+        return told["pairs"], told["compared"]
+    return [one for one in report["worst_pairs"] if "-".join(one["modalities"]) == pair], report["pairs_compared"]
 
 
 def _change(states: Mapping[str, Any] | None, number: Callable[[Any], float]) -> str:
@@ -80,41 +118,36 @@ def _number(value: float | None, digits: int = 3) -> str:
     return "none" if value is None else f"{value:.{digits}f}"
 
 
-def space_table(report: Mapping[str, Any]) -> list[dict[str, str]]:
-    """All numbers of the space as rows: what, before, after, chance, how to read it."""
+def space_table(report: Mapping[str, Any], pair: str) -> list[dict[str, str]]:
+    """All numbers of a pair of modalities as rows: what, before, after, chance, how to read it."""
+    if pair not in report["pairs"]:
+        return []
+    before, after = report["pairs"][pair]["before"], report["pairs"][pair]["after"]
+    ways, both = {"forward": found_words(pair), "backward": found_words(pair, back=True)}, pair_words(pair)
     rows = []
-    for pair, states in report["pairs"].items():
-        a, b = (slot_word(one) for one in pair.split("-"))
-        before, after = states["before"], states["after"]
-        for k in (1, 5, 10):
-            for way, words in (("forward", f"{a} find {b}"), ("backward", f"{b} finds {a}")):
-                found, chance = [one[f"recall@{k}"][way] for one in (before, after)], after["chance"][f"recall@{k}"]
-                best = f"; {after['ceiling'][f'recall@{k}']:.3f} at best" if after.get("ceiling") else ""
-                rows.append(_row(f"{words}, recall@{k}", *found, f"{chance:.3f}", f"higher is better{best}"))
-        for way, words in (("forward", f"{a} find {b}"), ("backward", f"{b} finds {a}")):
-            rows.append(
-                _row(
-                    f"{words}, MRR",
-                    before["mrr"][way],
-                    after["mrr"][way],
-                    f"{after['chance']['mrr']:.3f}",
-                    f"median rank {after['median_rank'][way]:.0f} of {after['candidates']}",
-                )
-            )
-        rows.append(
-            _row(f"mutual neighbours of {a} and {b}", before["mutual_neighbours"], after["mutual_neighbours"],
-                 f"{after['chance']['mutual_neighbours']:.3f}", "share of the ten nearest that both sides have")
-        )  # fmt: skip
-        rows.append(_row(f"CKA of {a} and {b}", before["cka"], after["cka"], "0.000", "1: the same geometry; debiased"))
-        gap, near = report["gap"][pair], report["alignment"][pair]
-        rows.append(_row(f"gap of {a} and {b}", gap["before"], gap["after"], f"{gap['chance']:.3f}", "0 is none"))
-        rows.append(
-            _row(f"alignment of {a} and {b}", near["before"], near["after"],
-                 f"{near['chance_before']:.3f}, {near['chance_after']:.3f}", "mean squared distance, 0 is best")
-        )  # fmt: skip
-    for modality, one in report["uniformity"].items():
-        said = "lower is more spread; about -4 at most, 0 is collapse"
-        rows.append(_row(f"uniformity of {slot_word(modality)}", one["before"], one["after"], "", said))
+    for k in (1, 5, 10):
+        for way, words in ways.items():
+            found, chance = [one[f"recall@{k}"][way] for one in (before, after)], after["chance"][f"recall@{k}"]
+            best = f"; {after['ceiling'][f'recall@{k}']:.3f} at best" if after.get("ceiling") else ""
+            rows.append(_row(f"{words}, recall@{k}", *found, f"{chance:.3f}", f"higher is better{best}"))
+    for way, words in ways.items():
+        rank = f"median rank {after['median_rank'][way]:.0f} of {after['candidates']}"
+        rows.append(_row(f"{words}, MRR", before["mrr"][way], after["mrr"][way], f"{after['chance']['mrr']:.3f}", rank))
+    rows.append(
+        _row(f"mutual neighbours of {both}", before["mutual_neighbours"], after["mutual_neighbours"],
+             f"{after['chance']['mutual_neighbours']:.3f}", "share of the ten nearest that both sides have")
+    )  # fmt: skip
+    rows.append(_row(f"CKA of {both}", before["cka"], after["cka"], "0.000", "1: the same geometry; debiased"))
+    gap, near = report["gap"][pair], report["alignment"][pair]
+    rows.append(_row(f"gap of {both}", gap["before"], gap["after"], f"{gap['chance']:.3f}", "0 is none"))
+    rows.append(
+        _row(f"alignment of {both}", near["before"], near["after"],
+             f"{near['chance_before']:.3f}, {near['chance_after']:.3f}", "mean squared distance, 0 is best")
+    )  # fmt: skip
+    for modality in pair.split("-"):
+        if one := report["uniformity"].get(modality):
+            said = "lower is more spread; about -4 at most, 0 is collapse"
+            rows.append(_row(f"uniformity of {slot_word(modality)}", one["before"], one["after"], "", said))
     return rows
 
 

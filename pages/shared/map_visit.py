@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 RUN = "map_run"
+PAIR = "map_pair"
 COLOUR = "map_colour"
 DIMENSIONS = "map_dimensions"
 BLEND = "map_blend"
@@ -66,4 +67,5 @@ def clear() -> None:
 def change_run() -> None:
     """Callback: another run has other products."""
     clear()
-    st.session_state.pop(COLOUR, None)
+    for key in (COLOUR, PAIR):
+        st.session_state.pop(key, None)
