@@ -29,7 +29,7 @@ def media_inputs(run: str) -> tuple[dict[Modality, tuple[bytes, ...]], tuple[Not
         given["video"], said = clip_input()
         notices += said
     if missing:
-        able = [one.run for one in services.runs() if {"audio", "video"} <= set(media_services.modalities_of(one.run))]
+        able = [one for one in services.beside(run) if {"audio", "video"} <= set(media_services.modalities_of(one))]
         hint = f" {literal(able[0])} does: choose it under Options." if able else ""
         st.caption(f"This run was trained without {parts.listed(missing, 'and')}, so it takes none.{hint}")
     return given, tuple(notices)
