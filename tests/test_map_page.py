@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -178,6 +179,34 @@ def test_worst_pairs_show_both_sides(world):
     text = said(map_page())
     assert "Pairs that may not belong together" in text and "Osier lamp" in text and "distance 1.20" in text
     assert "A lamp for every day" in text
+
+
+def test_a_run_of_more_than_two_modalities_shows_the_numbers_of_the_pair_that_is_chosen(world):
+    drawn = world.drawing.map
+    report = {**drawn.report, "left_out": {"text-image": 1, "text-audio": 2}}
+    for key, value in {"gap": {"before": 0.9, "after": 0.3, "chance": 0.1}, "pairs": None, "alignment": None}.items():
+        report[key] = {**report[key], "text-audio": value or report[key]["text-image"]}
+    other = {**drawn.report["worst_pairs"][0], "item_id": "t03", "title": "Mute mug", "modalities": ["text", "audio"],
+             "audio": "", "text": "A mug.", "distance": 1.1}  # fmt: skip
+    report["worst_of"] = {"text-image": {"compared": 35, "pairs": drawn.report["worst_pairs"]},
+                          "text-audio": {"compared": 34, "pairs": [other]}}  # fmt: skip
+    world.drawing = replace(world.drawing, map=replace(drawn, report=report))
+    at = map_page()
+    text = said(at)
+    assert "0.40 → 0.20" in text and "1 products lack words or photo" in text
+    assert "1 least likely of 35 pairs of words and photo" in text and "Osier lamp" in text
+    at.selectbox(key=map_visit.PAIR).set_value("text-audio").run()
+    assert not at.exception
+    text = said(at)
+    assert "0.90 → 0.30" in text and "2 products lack words or sound" in text
+    assert "1 least likely of 34 pairs of words and sound" in text and "Mute mug" in text and "Osier" not in text
+    pairs, numbers = (next(one.value for one in at.dataframe if name in one.value) for name in ("pair", "number"))
+    assert pairs["pair"].tolist() == ["words and photo", "words and sound"] and pairs["gap"].tolist() == [0.2, 0.3]
+    assert numbers["number"][:2].tolist() == ["words find sound, recall@1", "sound finds words, recall@1"]
+
+
+def test_two_modalities_leave_nothing_to_choose(world):
+    assert not [one for one in map_page().selectbox if one.key == map_visit.PAIR]
 
 
 def test_every_picture_has_words_for_those_who_cannot_see_it(world):

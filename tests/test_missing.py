@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from core.domain import Catalogue, Item
 from core.errors import InputError, SettingsError
+from core.evaluate import missing
 from core.evaluate.missing import Loss, Measure, best, kept, lost, poorer, without
 from core.evaluate.missing_kept import flat, joined, keep, kept_answers, read
 from core.figures_missing import missing_alt, missing_figure, moved_shares_figure
@@ -127,6 +129,37 @@ def test_a_simulation_is_there_for_the_same_weights_and_catalogue_and_for_no_oth
     assert not kept_answers(Held(tmp_path, "b" * 64), "shop-run", "v" * 64)
     path.write_text("{")
     assert read(path) is None and not kept_answers(held, "shop-run", "v" * 64)
+
+
+def test_a_simulation_that_is_stopped_keeps_each_finished_way_and_goes_on_with_the_rest(tmp_path, monkeypatch):
+    model = SimpleNamespace(modalities=("text", "image"), aligner=None)
+    held, asked, stop = Held(tmp_path, "a" * 64), [], {"knn"}
+    values = {"none": [0.5, 0.5, 0.5, 0.5], "knn": [1.0, 1.0, 0.5, 0.5]}
+    one = {part: replace(measure([1.0] * 4), shares=np.full((2, 4), 0.5)) for part in ("validation", "test")}
+
+    def under(loss, method, workspace):
+        asked.append(method)
+        if method in stop:
+            raise KeyboardInterrupt
+        now = {part: replace(each, metrics={"ndcg@10": np.array(values[method])}) for part, each in one.items()}
+        return {"lost": 4, "of": 8, "moved": True}, {("users", part): each for part, each in now.items()}
+
+    whole = {("users", part): each for part, each in one.items()}
+    world = SimpleNamespace(measured=lambda *given: whole, under=under)
+    monkeypatch.setattr(missing.World, "of", lambda *given: world)
+    monkeypatch.setattr(missing, "open_pipeline", lambda *given: SimpleNamespace(model=model, catalogue=SHOP))
+    monkeypatch.setattr(missing, "must", lambda *given: None)
+    ask = {"run": "shop-run", "modality": "image", "ratios": [0.5], "methods": ("none", "knn")}
+    with pytest.raises(KeyboardInterrupt):
+        missing.simulate(held, **ask)
+    [left] = kept_answers(held, "shop-run", SHOP.version)
+    assert {row["method"] for row in left["rows"]} == {"none"} and left["chosen"] == {"0.5": "none"}
+    stop.clear()
+    done = missing.simulate(held, **ask)
+    assert asked == ["none", "knn", "knn"]
+    assert [row["method"] for row in done["rows"]] == ["none"] * 2 + ["knn"] * 2 and done["chosen"] == {"0.5": "knn"}
+    assert done["rows"][2]["kept"]["value"] == pytest.approx(3.0 / 4.0)
+    assert missing.simulate(held, **ask) == done and len(asked) == 3
 
 
 def test_the_table_has_the_complete_data_first_and_three_numbers_an_estimate():

@@ -21,7 +21,7 @@ from core.domain import Aligned, Catalogue, Encoded, Estimate, Modality, Query
 from core.errors import InputError, SettingsError
 from core.evaluate.measure import FEWEST_QUERIES, LIKED, fullest, next_item
 from core.evaluate.metrics import target_ranks
-from core.evaluate.missing_kept import best, keep
+from core.evaluate.missing_kept import best, file_of, joined, keep, read
 from core.evaluate.protocols import split_by
 from core.evaluate.significance import bootstrap
 from core.evaluate.splits import TEST, TRAIN, VALIDATION, Split, stars
@@ -77,37 +77,53 @@ def simulate(
 ) -> dict[str, Any]:  # fmt: skip
     """`rows`: ratio x method x subject x part, with `metrics` and `kept` (ndcg@10 over the complete data's) as
     value, low, high, and `shares` of every modality; `complete` the same without a loss; `chosen` {ratio: method}. Kept
-    in the workspace (`missing_kept.py`).
+    in the workspace (`missing_kept.py`); what was kept of the same weights and catalogue is not measured again.
 
     Raises SettingsError for what cannot be simulated, UnknownNameError.
     """
     tell = on_step or (lambda label, fraction: None)
     losses = [Loss(modality=modality, ratio=ratio, how=how, when=when, seed=seed) for ratio in ratios]
     pipeline = open_pipeline(workspace, run)
-    world = World.of(workspace, pipeline, lambda label, done: tell(label, 0.2 * done))
-    chosen_methods = tuple(methods) or usable(pipeline)
-    must(pipeline, modality, chosen_methods)
-    complete = world.measured((), NONE, None)
-    rows = []
-    for number, (loss, method) in enumerate((loss, method) for loss in losses for method in chosen_methods):
-        tell(f"{loss.ratio:.0%} of {modality} missing, filled in by {method}",
-             0.2 + 0.8 * number / (len(losses) * len(chosen_methods)))  # fmt: skip
-        lost, found = world.under(loss, method, workspace)
-        for (subject, part), one in found.items():
-            rows.append({"ratio": loss.ratio, "method": method, "subject": subject, "part": part, **lost,
-                         **told(one, complete[subject, part], pipeline.model.modalities)})  # fmt: skip
+    ways = tuple(methods) or usable(pipeline)
+    must(pipeline, modality, ways)
+    about = {
+        "run": run, "catalogue": pipeline.catalogue.name, "modality": modality, "how": how, "when": when, "seed": seed,
+        "modalities": list(pipeline.model.modalities),
+    }  # fmt: skip
+    asked = [(loss, method) for loss in losses for method in ways]
+    file = file_of(workspace, about, pipeline.catalogue.version)
+    before = read(file) or {"rows": ()}
+    measured = {(row["ratio"], row["method"]) for row in before["rows"]}
+    left = [(loss, method) for loss, method in asked if (loss.ratio, method) not in measured]
+    if left:
+        measure_and_keep(workspace, pipeline, about, left, tell)
+    whole = read(file) or before
+    order = {(loss.ratio, method): place for place, (loss, method) in enumerate(asked)}
+    rows = [dict(row) for row in whole["rows"] if (row["ratio"], row["method"]) in order]
+    rows.sort(key=lambda row: order[row["ratio"], row["method"]])
     chosen = {str(loss.ratio): best(rows, loss.ratio) for loss in losses}
     for row in rows:
         row["chosen"] = chosen[str(row["ratio"])] == row["method"]
-    answer = {
-        "run": run, "catalogue": pipeline.catalogue.name, "modality": modality, "how": how, "when": when, "seed": seed,
-        "modalities": list(pipeline.model.modalities), "chosen": chosen,
-        "complete": [{"subject": s, "part": p, **told(one, one, pipeline.model.modalities)}
-                     for (s, p), one in complete.items()],
-        "rows": rows,
-    }  # fmt: skip
-    keep(workspace, answer, pipeline.catalogue.version)
-    return answer
+    return {**about, "chosen": chosen, "complete": whole["complete"], "rows": rows}
+
+
+def measure_and_keep(
+    workspace: Workspace, pipeline: Pipeline, about: Mapping[str, Any], left: Sequence[tuple[Loss, str]], tell: OnStep
+) -> None:
+    """Each ratio and way is kept as soon as it is measured, so that work that was stopped goes on where it was."""
+    world = World.of(workspace, pipeline, lambda label, done: tell(label, 0.2 * done))
+    modalities, complete = pipeline.model.modalities, world.measured((), NONE, None)
+    whole = [{"subject": s, "part": p, **told(one, one, modalities)} for (s, p), one in complete.items()]
+    for number, (loss, method) in enumerate(left):
+        tell(f"{loss.ratio:.0%} of {loss.modality} missing, filled in by {method}", 0.2 + 0.8 * number / len(left))
+        lost, found = world.under(loss, method, workspace)
+        rows = [
+            {"ratio": loss.ratio, "method": method, "subject": subject, "part": part, **lost, "chosen": False,
+             **told(one, complete[subject, part], modalities)}
+            for (subject, part), one in found.items()
+        ]  # fmt: skip
+        answer = {**about, "chosen": {}, "complete": whole, "rows": rows}
+        keep(workspace, joined(answer, answer), pipeline.catalogue.version)
 
 
 def usable(pipeline: Pipeline) -> tuple[str, ...]:

@@ -33,11 +33,15 @@ def stem_of(workspace: Workspace, run: str, version: str) -> str:
     return f"{told['digests']['model.safetensors'][:16]}-{version[:16]}"
 
 
+def file_of(workspace: Workspace, about: Answer, version: str) -> Path:
+    """about: `run` and what ABOUT names."""
+    stem = stem_of(workspace, about["run"], version)
+    return folder_of(workspace) / ("-".join([stem, *(str(about[name]) for name in ABOUT)]) + ".json")
+
+
 def keep(workspace: Workspace, answer: Answer, version: str) -> Path:
-    """Joins an answer of `simulate` to what is kept of the same run and way of losing."""
-    stem = stem_of(workspace, answer["run"], version)
-    path = folder_of(workspace) / "-".join([stem, *(str(answer[name]) for name in ABOUT)])
-    path = path.with_name(path.name + ".json")
+    """Joins an answer of `simulate`, whole or in part, to what is kept of the same run and way of losing."""
+    path = file_of(workspace, answer, version)
     before = read(path)
     whole = joined(before, answer) if before else dict(answer)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -119,8 +119,8 @@ def draw_job(run: str) -> None:
         return
     job_row(
         job, f"**{literal(run)}** :gray[loses some]", key="missing", running="at work",
-        cancel=(missing.cancel, "Ends it; what was not finished is not kept."),
-        resume=(missing.resume, "Starts it again."), waits="It starts in a moment.", outcome="",
+        cancel=(missing.cancel, "Ends it; every way that was measured stays."),
+        resume=(missing.resume, "Goes on with the ways that are left."), waits="It starts in a moment.", outcome="",
     )  # fmt: skip
 
 
