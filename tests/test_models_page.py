@@ -351,6 +351,6 @@ def test_a_modality_can_go_missing_in_a_job_and_its_figure_is_there_afterwards(t
     assert list(at.dataframe[0].value["method"]) == ["complete", "none", "knn"]
 
 
-def test_a_run_that_reads_one_modality_is_not_offered(trained, monkeypatch):
+def test_a_run_without_two_modalities_is_not_offered(trained, monkeypatch):
     at = open_page(monkeypatch, trained, choice.MISSING)
     assert at.selectbox(key="missing_run").options == ["tiny-b", "tiny-a"]
