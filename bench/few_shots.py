@@ -91,9 +91,9 @@ def moved(offers: Tensor, taste: Tensor, shown: Shown, k: int, inertia: float) -
     (taste (U, own)); that is brought to the length of offers first: a taste says which way and not how far."""
     found = offers.clone()
     size = offers.norm(dim=1).median()
-    for item, who in shown.shots.items():
-        apart = taste[list(who[:k])].mean(0) - taste.mean(0) if k else offers[item]
-        towards = torch.nn.functional.normalize(apart, dim=0) * size if k else offers[item]
+    for item, who in shown.shots.items() if k else ():
+        apart = taste[list(who[:k])].mean(0) - taste.mean(0)
+        towards = torch.nn.functional.normalize(apart, dim=0) * size
         found[item] = offers[item] + (towards - offers[item]) * (k / (k + inertia))
     return found
 

@@ -96,11 +96,8 @@ def connected() -> Iterator[None]:
         yield
         return
     address = os.environ.get(ADDRESS, "")
-    quiet: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"}
-    if address:
-        ray.init(address=address, log_to_driver=False, logging_level="error")
-    else:
-        ray.init(_node_ip_address="127.0.0.1", **quiet)
+    where: dict[str, Any] = {"_node_ip_address": "127.0.0.1", "include_dashboard": False}
+    ray.init(**({"address": address} if address else where), log_to_driver=False, logging_level="error")
     ray.data.DataContext.get_current().enable_progress_bars = False
     try:
         yield
