@@ -29,7 +29,8 @@ def media_inputs(run: str) -> tuple[dict[Modality, tuple[bytes, ...]], tuple[Not
         given["video"], said = clip_input()
         notices += said
     if missing:
-        able = [one for one in services.beside(run) if {"audio", "video"} <= set(media_services.modalities_of(one))]
+        beside = media_services.beside(run)
+        able = [one for one in beside if {"audio", "video"} <= set(media_services.modalities_of(one))]
         hint = f" {literal(able[0])} does: choose it under Options." if able else ""
         st.caption(f"This run was trained without {parts.listed(missing, 'and')}, so it takes none.{hint}")
     return given, tuple(notices)

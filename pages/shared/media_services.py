@@ -103,3 +103,9 @@ def _jpeg(image: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=85)
     return buffer.getvalue()
+
+
+def beside(run: str) -> list[str]:
+    """The other runs over the catalogue of this one."""
+    home = {known.run: known.catalogue for known in services.runs()}
+    return [other for other, catalogue in home.items() if other != run and catalogue == home.get(run)]

@@ -358,12 +358,6 @@ def runs() -> list[Any]:
     return workspace().runs()
 
 
-def beside(run: str) -> list[str]:
-    """The other runs over the catalogue of this one."""
-    home = {known.run: known.catalogue for known in runs()}
-    return [other for other, catalogue in home.items() if other != run and catalogue == home.get(run)]
-
-
 def run_chosen(run: str | None) -> str:
     """The run that the next question goes to: the one picked, else the first there is, "" without any."""
     names = [known.run for known in runs()]
