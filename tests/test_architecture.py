@@ -47,6 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "workspace": STAGES | GROUND | {"store", "importing"},
     "cluster": STAGES | GROUND | {"features"},
     "importing": BINDING | {"prepare", "cluster"},
+    "adding": BINDING | {"importing"},
     "jobs": BINDING | {"importing", "prepare"},
     "report": BINDING | {"figures", "figures_errors"},
     "people": BINDING | {"report"},

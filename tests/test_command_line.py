@@ -19,8 +19,8 @@ from core.workspace import Workspace
 from tests.test_workspace import paint, write_run, write_shop
 
 PROJECT = Path(__file__).resolve().parents[1]
-COMMANDS = ("doctor", "import", "catalogues", "runs", "train", "evaluate", "recommend", "map", "align-report",
-            "explain", "audit", "cases", "report", "forget", "clean", "truth", "simulate-missing",
+COMMANDS = ("doctor", "import", "add-item", "catalogues", "runs", "train", "evaluate", "recommend", "map",
+            "align-report", "explain", "audit", "cases", "report", "forget", "clean", "truth", "simulate-missing",
             "export")  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Commands about what is there: doctor, import, catalogues."""
+"""Commands about what is there: doctor, import, add-item, catalogues."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from core.importing import import_source, rejects_file
 from core.jobs.bar import Bar
 from core.store.values import CatalogueInfo
 from core.workspace import Workspace
+
+CELLS = ("item_id", "title", "description", "category", "price")
+MEDIA = ("image", "audio", "video")
 
 
 def register(commands: Any) -> None:
@@ -41,6 +44,16 @@ def register(commands: Any) -> None:
     one.set_defaults(usage=one.error)
     one.add_argument("--uploaded", action="store_true", help=argparse.SUPPRESS)
     one.add_argument("--job", type=int, help=argparse.SUPPRESS)
+    one = add(
+        commands, "add-item", add_one, "one more item for an imported catalogue; its runs rank it at once",
+        'add-item --catalogue shop --item-id mug-9 --title "A blue mug" --image mug.jpg',
+    )  # fmt: skip
+    one.add_argument("--catalogue", required=True, help="an imported catalogue")
+    one.add_argument("--item-id", required=True, help="an id that no item of it has")
+    for column in CELLS[1:]:
+        one.add_argument(f"--{column}", default="", help=f"the cell {column}, as in items.csv")
+    for modality in MEDIA:
+        one.add_argument(f"--{modality}", type=Path, action="append", default=[], metavar="FILE", help="repeatable")
     add(commands, "catalogues", catalogues, "list the catalogues", "catalogues --json")
 
 
@@ -128,6 +141,28 @@ def _imported(options: argparse.Namespace) -> Reply:
         f"first run: {done.run}",
     ]
     return Reply(answer=answer, lines=lines)
+
+
+def add_one(options: argparse.Namespace) -> Reply:
+    from core.adding import add_item
+
+    bar = Bar(sys.stderr)
+    try:
+        done = add_item(
+            workspace_of(options), options.catalogue, {name: getattr(options, name) for name in CELLS},
+            {m: files for m in MEDIA if (files := getattr(options, m))},
+            lambda label, at: bar.show(label, at, None),
+        )  # fmt: skip
+    finally:
+        bar.close()
+    media = {m: len(paths) for m, paths in done.item.media.items()}
+    answer = {
+        "catalogue": done.catalogue, "item_id": done.item.item_id, "items": done.items, "media": media,
+        "encoded": done.encoded,
+        "notices": [{"where": one.where, "code": one.code, "reason": one.message} for one in done.notices],
+    }  # fmt: skip
+    lines = [f"{done.catalogue}: {done.item.item_id} added, {done.items} items; its runs rank it without training"]
+    return Reply(answer=answer, lines=[*lines, *(f"{one.where}: {one.message} ({one.code})" for one in done.notices)])
 
 
 def catalogues(options: argparse.Namespace) -> Reply:

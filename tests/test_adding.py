@@ -1,0 +1,57 @@
+"""An item added from raw media is rankable at once; what is refused changes nothing."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from core.__main__ import main
+
+WORDS = "A brass ship's bell that rings across the harbour"
+
+
+@pytest.fixture
+def ask(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    def run(*words: str) -> tuple[int, dict]:
+        status = main([*words, "--home", str(tmp_path / "home"), "--json"])
+        return status, json.loads(capsys.readouterr().out)
+
+    return run
+
+
+def photo(path: Path, colour: str) -> Path:
+    picture = Image.radial_gradient("L").resize((96, 96))
+    Image.merge("RGB", (picture, picture.rotate(90), Image.new("L", (96, 96), len(colour) * 20))).save(path)
+    return path
+
+
+def test_a_new_item_is_ranked_first_by_its_own_words_without_training_and_what_is_refused_changes_nothing(
+    ask, tmp_path: Path
+) -> None:
+    shop = tmp_path / "shop"
+    shop.mkdir()
+    photo(shop / "a.png", "red")
+    rows = ["a,A red mug for tea,a.png", "b,A wool scarf in green,", "c,A wooden chair with arms,"]
+    (shop / "items.csv").write_text("\n".join(["item_id,title,image", *rows]))
+    status, first = ask("import", str(shop), "--name", "shop")
+    assert status == 0
+    bad = tmp_path / "bad.png"
+    bad.write_bytes((shop / "a.png").read_bytes()[:60])
+    new = ("add-item", "--catalogue", "shop", "--item-id", "bell", "--title", WORDS, "--category", "bells")
+    status, refused = ask(*new, "--image", str(bad))
+    assert (status, refused["error"]["code"][:6]) == (1, "E-IMG-")
+    assert next(one for one in ask("catalogues")[1]["catalogues"] if one["name"] == "shop")["items"] == 3
+    status, done = ask(*new, "--image", str(photo(tmp_path / "bell.png", "yellow")))
+    assert (status, done["items"], done["media"], done["encoded"]) == (0, 4, {"image": 1}, 2)
+    best = ask("recommend", "--run", first["run"], "--text", WORDS)[1]["items"]
+    assert best[0]["item_id"] == "bell" and len(best) == 4
+    status, again = ask(*new)
+    assert (status, again["error"]["code"]) == (1, "E-ROW-DUP")
+    assert len(ask("recommend", "--run", first["run"], "--text", WORDS)[1]["items"]) == 4
+
+
+def test_a_bundled_catalogue_stays_as_it_is(ask) -> None:
+    status, refused = ask("add-item", "--catalogue", "studio", "--item-id", "bell", "--title", WORDS)
+    assert (status, refused["error"]["code"]) == (1, "E-INPUT-VALUE")
+    assert "Import a copy" in refused["error"]["reason"]
