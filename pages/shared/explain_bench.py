@@ -9,7 +9,7 @@ import streamlit as st
 from core.domain import Recommendation
 from core.errors import FusescopeError
 from core.figures import color_of, signed, word_of
-from pages.shared import explain_media, explain_parts, explain_services, explain_visit, parts, services, visit
+from pages.shared import explain_media, explain_parts, explain_services, explain_visit, parts, services, visit, wording
 from pages.shared.theme import literal, named
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def draw_unseating(scope: Microscope, run: str, answer: Recommendation, shop: se
     if scope.place != 1:
         first = answer.items[0]
         st.page_link(
-            "pages/explain_page.py", label=f"This product is not first; look into {first.title}",
+            "pages/explain_page.py", label=f"{wording.said('This product is not first')}; look into {first.title}",
             icon=":material/looks_one:",
             query_params={**visit.address()[0].as_parameters(), explain_visit.ITEM: first.item_id},
         )  # fmt: skip
@@ -189,7 +189,8 @@ def draw_unseating(scope: Microscope, run: str, answer: Recommendation, shop: se
         after = services.answer(run, changed)
         place = {one.item_id: one.rank for one in after.items}.get(scope.item_id)
         gone = place != 1
-        told = f"the product is {parts.ordinal(place)}" if place else f"it leaves the first {services.TOP}"
+        item = wording.words().item
+        told = f"the {item} is {parts.ordinal(place)}" if place else f"it leaves the first {services.TOP}"
         st.caption(
             f"Searched at the token states. Asked again with these parts truly gone: {told}"
             + (", so the change holds." if gone else ", so the neighbours still carried what was taken away.")
@@ -209,7 +210,7 @@ def draw_facts(scope: Microscope) -> None:
             [one.title for one in rows], [one.effect for one in rows],
             "score lost had they never met it (leaving one out)", "explain_history",
         )  # fmt: skip
-    st.markdown("**Causes: what the score loses when one modality becomes another product's**")
+    st.markdown(wording.said("**Causes: what the score loses when one modality becomes another product's**"))
     found = scope.interventions
     if found:
         explain_parts.bars(
@@ -217,11 +218,11 @@ def draw_facts(scope: Microscope) -> None:
             [(one.low, one.high) for one in found.values()],
         )  # fmt: skip
         draws = next(iter(found.values())).draws
-        st.caption(
+        st.caption(wording.said(
             f"Mean over {draws} products drawn with seed 0, with the 95 % interval over draws. This is an "
             "intervention: the modality was really exchanged and everything else held. It is no correlation between "
             "what products have and how they score."
-        )
+        ))  # fmt: skip
     draw_surrogate(scope)
 
 
@@ -229,12 +230,12 @@ def draw_surrogate(scope: Microscope) -> None:
     st.markdown("**A plain model that imitates this list**")
     made = scope.surrogate
     if made.fidelity is None:
-        st.caption("Too few products or no facts that some have and some have not.")
+        st.caption(wording.said("Too few products or no facts that some have and some have not."))
         return
     top = dict(list(made.weights.items())[:12])
     if made.trusted:
         explain_parts.bars(list(top), list(top.values()), "log odds of being near the top", "explain_facts")
-    told = (
+    told = wording.said(
         f"Logistic regression on named facts, fitted to tell the first {made.top} of {made.items} products from the "
         f"others. Fidelity on products it had not seen: area under the curve {made.fidelity:.2f} (chance .5). "
         "It shows what products near the top have in common, which is correlation, not cause."
@@ -269,7 +270,8 @@ def draw_used(audit: dict[str, Any] | None, run: str) -> None:
         used = "used" if one["perceptual"]["low"] > 0 else "not shown to be used"
         path = "" if one["in_scoring_path"] else "; not in the scoring path"
         st.markdown(f"{named(m)}: **{used}**{path}")
-    of = "held-out questions" if audit["scope"] == "query" else "products before known users and their held-out likes"
+    users = wording.said("products before known users and their held-out likes")
+    of = "held-out questions" if audit["scope"] == "query" else users
     st.caption(
         f"{audit['things']} {of}, seed {audit['seed']}, 95 % intervals. Perceptual: the "
         f"share of {audit['metric']} that goes when the modality is exchanged among them. Ablation: taken away at "
