@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.config import RunSettings
+from core.config import RunSettings, ray_address
 from core.domain import Catalogue, Modality
 from core.errors import SettingsError
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 OnStep = Callable[[str, float], None]
 INLINE = "inline"
 ENGINES = (INLINE, "ray")
-ADDRESS = "FUSESCOPE_RAY"  # of a cluster, as ray.init takes it; without it one is started here, for this work alone
 
 
 def check_engine(name: str) -> None:
@@ -95,7 +94,7 @@ def connected() -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    address = os.environ.get(ADDRESS, "")
+    address = ray_address()
     where: dict[str, Any] = {"_node_ip_address": "127.0.0.1", "include_dashboard": False}
     ray.init(**({"address": address} if address else where), log_to_driver=False, logging_level="error")
     ray.data.DataContext.get_current().enable_progress_bars = False

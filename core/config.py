@@ -34,6 +34,16 @@ def wanted_device() -> str:
     return os.environ.get("FUSESCOPE_DEVICE", "auto")
 
 
+def ray_address() -> str:
+    """Of a Ray cluster, by FUSESCOPE_RAY as ray.init takes it; "": one is started here, for this work alone."""
+    return os.environ.get("FUSESCOPE_RAY", "")
+
+
+def told_by_torchrun(name: str, alone: int) -> int:
+    """RANK, WORLD_SIZE or LOCAL_RANK of this process; `alone` without torchrun."""
+    return int(os.environ.get(name, alone))
+
+
 EPOCHS = {"factors": 40, "vbpr": 40, "graph": 25}  # over interactions an epoch is light and learns little
 
 

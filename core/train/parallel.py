@@ -9,38 +9,39 @@ not to the bit. gloo on the CPU, NCCL on CUDA. Processes trust each other: the n
 from __future__ import annotations
 
 import atexit
-import os
 import random
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import distributed, nn
 
+from core.config import RunSettings, told_by_torchrun, wanted_device
 from core.errors import SettingsError
+from core.model import Model
 from core.train.checkpoint import Checkpoint, Progress
 from core.train.curves import Curves
-from core.train.data import Ask
+from core.train.data import Ask, TrainingData
 from core.train.loop import OnStep, Trainer
 
 
 def processes() -> int:
     """How many train together; 1 without torchrun."""
-    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+    return told_by_torchrun("WORLD_SIZE", 1)
 
 
 def follows() -> bool:
     """Whether this process only helps: the first of them keeps the run and tells of it."""
-    return processes() > 1 and int(os.environ["RANK"]) > 0
+    return processes() > 1 and told_by_torchrun("RANK", 0) > 0
 
 
 def join() -> None:
     """Meets the other processes, once. Raises SettingsError where they cannot be met."""
     if distributed.is_initialized():
         return
-    cuda = torch.cuda.is_available() and os.environ.get("FUSESCOPE_DEVICE", "auto") in ("auto", "cuda")
+    cuda = torch.cuda.is_available() and wanted_device() in ("auto", "cuda")
     if cuda:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(told_by_torchrun("LOCAL_RANK", 0))
     try:
         distributed.init_process_group("nccl" if cuda else "gloo")
     except (RuntimeError, ValueError) as error:
@@ -49,29 +50,26 @@ def join() -> None:
     atexit.register(distributed.destroy_process_group)
 
 
-def shared(trainer: Any) -> Any:
-    """The same trainer, its work shared between the processes; itself where there is only one.
+def shared(kind: Any, settings: RunSettings) -> Any:
+    """The kind of trainer that shares this one's work between the processes; itself where there is only one.
 
     Raises SettingsError for trainers whose work cannot be shared."""
     if processes() == 1:
-        return trainer
-    if type(trainer) is not Trainer:
+        return kind
+    if kind is not Trainer:
         raise SettingsError(
-            f"the ranker {trainer.settings.rank} learns in one process; torchrun shares only what learns from words "
+            f"the ranker {settings.rank} learns in one process; torchrun shares only what learns from words "
             "and photos (--rank multimodal or content). Train it without torchrun"
         )
-    join()
-    made: Any = trainer
-    made.__class__ = SharedTrainer
-    made.meet()
-    return made
+    return SharedTrainer
 
 
 class SharedTrainer(Trainer):
-    """One of several processes."""
+    """One of several processes. All begin with the first one's weights; what each draws for its own queries differs."""
 
-    def meet(self) -> None:
-        """All begin with the first one's weights; what each draws for its own queries differs."""
+    def __init__(self, model: Model, data: TrainingData, settings: RunSettings, device: str = "cpu") -> None:
+        super().__init__(model, data, settings, device)
+        join()
         self.rank, self.world = distributed.get_rank(), distributed.get_world_size()
         self.own = random.Random(f"{self.settings.seed} {self.rank}")
         for value in self.parts.state_dict().values():
@@ -125,12 +123,9 @@ def average(parts: nn.Module, share: float) -> None:
     """Gradients become their mean over the processes, each weighing its share of the batch. One message."""
     learned = [one for one in parts.parameters() if one.requires_grad]
     flat = [torch.zeros_like(one) if one.grad is None else one.grad for one in learned]
-    whole = torch.cat([*(one.flatten() * share for one in flat), *_used(learned)])
+    used = torch.tensor([float(one.grad is not None) for one in learned], device=learned[0].device)
+    whole = torch.cat([*(one.flatten() * share for one in flat), used])
     distributed.all_reduce(whole)
     used = whole[-len(learned) :]
     for one, grad, some in zip(learned, whole[: -len(learned)].split([one.numel() for one in flat]), used, strict=True):
         one.grad = grad.view_as(one).clone() if some > 0 else None  # nobody used it: no decay either, as alone
-
-
-def _used(learned: Sequence[nn.Parameter]) -> tuple[Tensor]:
-    return (torch.tensor([float(one.grad is not None) for one in learned], device=learned[0].device),)

@@ -245,7 +245,7 @@ def trainer_of(model: Model, data: TrainingData, settings: RunSettings, device: 
     """What fits this model: see `Trainer`, and its likes for rankers that learn from who liked what."""
     second = learns_second(model, data)
     kind = InteractionTrainer if learns_from_interactions(model) else SecondTrainer if second else Trainer
-    return shared(kind(model, data, settings, device))
+    return shared(kind, settings)(model, data, settings, device)
 
 
 class deterministic:
