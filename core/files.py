@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import secrets
 from pathlib import Path
@@ -110,3 +111,8 @@ def read_verified(path: Path, digest: str) -> bytes:
             "damaged and is not used. Train the run again, or fetch it again with git.",
         )
     return data
+
+
+def weights_of(run_folder: Path) -> str:
+    """sha256 of the weights that a run's record names: what was made with other weights is not of this run."""
+    return str(json.loads((run_folder / "run.json").read_text("utf-8"))["digests"]["model.safetensors"])

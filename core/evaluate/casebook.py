@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from core.catalog.clean import Detection
 from core.domain import Catalogue
 from core.evaluate.attributes import Attribute, attributes
-from core.evaluate.cases import ANYTHING, METRICS, USERS, Cases
+from core.evaluate.cases import ANYTHING, METRICS, USERS, Cases, kept
 from core.evaluate.slices import Condition, Search, Slice, measure_slice, members, search_slices
 from core.evaluate.splits import TRAIN, Split
-from core.files import sealed, unsealed, write_atomic
+from core.files import sealed, unsealed, weights_of, write_atomic
 from core.prepare.findings import kept_faults
 
 if TYPE_CHECKING:
@@ -162,12 +162,8 @@ def load_book(workspace: Workspace, wanted: CaseSet) -> CaseBook | None:
     packed, found = (unsealed(path.with_suffix(ending).read_bytes()) for ending in (".npz", ".json"))
     if packed is None or found is None:
         return None
-    try:
-        cases = Cases.from_bytes(path.read_bytes())
-    except (OSError, ValueError, KeyError):  # Parquet tells by its checksums
-        return None
-    told = json.loads((workspace.run_folder(wanted.run) / "run.json").read_text("utf-8"))
-    if cases.about["digest"] != told["digests"]["model.safetensors"]:
+    cases = kept(path, Cases, weights_of(workspace.run_folder(wanted.run)))
+    if cases is None:
         return None
     searches = json.loads(found)
     return CaseBook(

@@ -13,7 +13,8 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,19 @@ ORDERS: dict[str, str] = {
     "best": "best first: the smallest loss",
     "file": "in the order of the catalogue",
 }
+
+
+class Book(Protocol):
+    """What is kept of a run's answers; about: among others the digest of its weights."""
+
+    @property
+    def about(self) -> Mapping[str, Any]: ...
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self: ...
+
+
+B = TypeVar("B", bound=Book)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -126,29 +140,16 @@ class Cases:
 
     def to_bytes(self) -> bytes:
         """As Parquet, one flat column a number; `about` in the file's own metadata."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         columns: dict[str, Any] = {name: getattr(self, name) for name in FLAT}
         for name in BY_MODALITY:
             columns |= {f"{name}_{m}": getattr(self, name)[:, at] for at, m in enumerate(self.modalities)}
         columns |= {f"shown_{place + 1}": self.shown[:, place] for place in range(self.shown.shape[1])}
-        about = json.dumps({"format": FORMAT, "modalities": self.modalities, **self.about})
-        table = pa.table({name: pa.array(values) for name, values in columns.items()})
-        sink = io.BytesIO()
-        table = table.replace_schema_metadata({"fusescope": about})
-        pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-        return sink.getvalue()
+        return as_parquet(columns, {"modalities": self.modalities, **self.about})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Cases:
-        import pyarrow.parquet as pq
-
-        table = pq.read_table(io.BytesIO(data), page_checksum_verification=True)
-        about = json.loads(table.schema.metadata[b"fusescope"])
-        about.pop("format")
+        about, column = from_parquet(data)
         modalities = tuple(about.pop("modalities"))
-        column = {name: table[name].to_numpy() for name in table.column_names}
         texts: dict[str, Any] = {name: np.asarray(column[name], dtype=np.str_) for name in ("key", "user", "item")}
         shown = sorted(name for name in column if name.startswith("shown_"))
         return cls(
@@ -165,6 +166,38 @@ FLAT = ("key", "row", "user", "item", "warm", "cluster", "twin", "rank", "loss",
 BY_MODALITY = ("alone", "present", "blame", "for_truth", "for_shown")
 ARRAYS = (*FLAT, *BY_MODALITY, "shown")
 METRICS = ("recall@10", "recall@1", "mrr", "loss")
+
+
+def as_parquet(columns: Mapping[str, Any], about: Mapping[str, Any]) -> bytes:
+    """Columns of equal length; `about` in the file's own metadata."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table({name: pa.array(values) for name, values in columns.items()})
+    table = table.replace_schema_metadata({"fusescope": json.dumps({"format": FORMAT, **about})})
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+    return sink.getvalue()
+
+
+def from_parquet(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """about, and the columns by name. Raises OSError, ValueError or KeyError for a damaged file: Parquet tells by its
+    checksums."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(io.BytesIO(data), page_checksum_verification=True)
+    about = json.loads(table.schema.metadata[b"fusescope"])
+    about.pop("format")
+    return about, {name: table[name].to_numpy() for name in table.column_names}
+
+
+def kept(path: Path, kind: type[B], weights: str) -> B | None:
+    """The book of a kind in this file; None where there is none or a damaged one, or it was made with other weights."""
+    try:
+        book = kind.from_bytes(path.read_bytes())
+    except (OSError, ValueError, KeyError):
+        return None
+    return book if book.about["digest"] == weights else None
 
 
 def case_key(scope: str, user: str, item: str, timestamp: int | None) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.files import write_atomic
+from core.files import weights_of, write_atomic
 
 if TYPE_CHECKING:
     from core.workspace import Workspace
@@ -29,8 +29,7 @@ def folder_of(workspace: Workspace) -> Path:
 
 def stem_of(workspace: Workspace, run: str, version: str) -> str:
     """Names what was simulated: other weights or another version of the catalogue have other figures."""
-    told = json.loads((workspace.run_folder(run) / "run.json").read_text("utf-8"))
-    return f"{told['digests']['model.safetensors'][:16]}-{version[:16]}"
+    return f"{weights_of(workspace.run_folder(run))[:16]}-{version[:16]}"
 
 
 def file_of(workspace: Workspace, about: Answer, version: str) -> Path:

@@ -9,8 +9,6 @@ class with how often it was right; behind both stand the reviews themselves.
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import SettingsError, ShapeError
-from core.evaluate.cases import FORMAT, STARS, case_key
+from core.evaluate.cases import STARS, as_parquet, case_key, from_parquet, kept
 from core.evaluate.metrics import rating_classes
 from core.evaluate.protocols import split_by
 from core.evaluate.ratings import HELD, rated, star_probabilities
-from core.files import write_atomic
+from core.files import weights_of, write_atomic
 
 if TYPE_CHECKING:
     from core.evaluate.casebook import CaseSet
@@ -123,27 +121,13 @@ class StarBook:
         return tuple(task for task in TASKS if self.asked(task).any())
 
     def to_bytes(self) -> bytes:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         columns: dict[str, Any] = {name: getattr(self, name) for name in FLAT}
         columns |= {f"{task}_{star + 1}": self.chances[task][:, star] for task in TASKS for star in range(MOST)}
-        table = pa.table({name: pa.array(values) for name, values in columns.items()})
-        about = json.dumps({"format": FORMAT, **self.about})
-        sink = io.BytesIO()
-        pq.write_table(
-            table.replace_schema_metadata({"fusescope": about}), sink, compression="zstd", write_page_checksum=True
-        )
-        return sink.getvalue()
+        return as_parquet(columns, self.about)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> StarBook:
-        import pyarrow.parquet as pq
-
-        table = pq.read_table(io.BytesIO(data), page_checksum_verification=True)
-        about = json.loads(table.schema.metadata[b"fusescope"])
-        about.pop("format")
-        column = {name: table[name].to_numpy() for name in table.column_names}
+        about, column = from_parquet(data)
         words: dict[str, Any] = {name: np.asarray(column[name], dtype=np.str_) for name in ("key", "user", "item")}
         flat: dict[str, Any] = {name: column[name] for name in FLAT if name not in words}
         chances = {task: np.stack([column[f"{task}_{star + 1}"] for star in range(MOST)], 1) for task in TASKS}
@@ -211,12 +195,4 @@ def star_book(pipeline: Pipeline, features: Features, split: Split, part: str = 
 
 def load_stars(workspace: Workspace, wanted: CaseSet) -> StarBook | None:
     """The book that was made before; None where there is none or a damaged one, or the run was trained again since."""
-    path = wanted.file(workspace)
-    if not path.is_file():
-        return None
-    try:
-        book = StarBook.from_bytes(path.read_bytes())
-    except (OSError, ValueError, KeyError):  # Parquet tells by its checksums
-        return None
-    told = json.loads((workspace.run_folder(wanted.run) / "run.json").read_text("utf-8"))
-    return book if book.about["digest"] == told["digests"]["model.safetensors"] else None
+    return kept(wanted.file(workspace), StarBook, weights_of(workspace.run_folder(wanted.run)))

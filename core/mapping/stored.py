@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from core.domain import Modality
 from core.errors import ModelError, ShapeError
-from core.files import digest_bytes, read_verified, write_atomic
+from core.files import digest_bytes, read_verified, weights_of, write_atomic
 
 if TYPE_CHECKING:
     from core.workspace import Workspace
@@ -118,7 +118,7 @@ def load_map(workspace: Workspace, run: str, catalogue: str | None = None) -> St
 def map_file(workspace: Workspace, run: str, catalogue: str | None = None) -> Path | None:
     """The JSON file of the map, None where none was drawn; it is replaced whenever more of the map is there."""
     folder = workspace.run_folder(run)
-    model = json.loads((folder / "run.json").read_text("utf-8"))["digests"]["model.safetensors"]
+    model = weights_of(folder)
     name = f"{stem(workspace.catalogue(catalogue or workspace.run(run).catalogue).version)}.json"
     places = (map_folder(workspace, model) / name, folder / name)
     return next((path for path in places if path.is_file()), None)
