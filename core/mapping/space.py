@@ -21,7 +21,8 @@ FUSED = "fused"
 
 @dataclass(frozen=True, kw_only=True)
 class Sides:
-    """Every single medium of a modality: the row of its item (n,), its path or text, its aligned unit vector (n, D)."""
+    """Every photo, sound or clip by itself, and the words of an item as one, since a sentence may be about anything:
+    the row of its item (n,), its path or text, its aligned unit vector (n, D)."""
 
     items: NDArray[np.int64]
     names: tuple[str, ...]
@@ -109,12 +110,19 @@ def aligned(
 
 
 def sides_of(pipeline: Pipeline, features: Features, modality: Modality) -> Sides:
-    """Every medium of the items in this modality, aligned alone, so that one wrong photo of two can be told."""
-    owners = [(row, medium) for row, item in enumerate(features.items) for medium in item.get(modality, ())]
-    alone = aligned(pipeline, features, [{modality: (medium,)} for _, medium in owners])[modality] if owners else None
+    """What of the items in this modality can be wrong by itself, aligned alone, so that one wrong photo of two can be
+    told."""
+    owners: list[tuple[int, str, tuple[int, ...]]] = []
+    for row, (item, names) in enumerate(zip(features.items, media_names(pipeline, features, modality), strict=True)):
+        media = item.get(modality, ())
+        if modality == "text" and media:
+            owners.append((row, " ".join(names), tuple(media)))
+        elif modality != "text":
+            owners += [(row, name, (one,)) for name, one in zip(names, media, strict=True)]
+    alone = aligned(pipeline, features, [{modality: media} for *_, media in owners])[modality] if owners else None
     return Sides(
-        items=np.array([row for row, _ in owners], dtype=np.int64),
-        names=tuple(name for names in media_names(pipeline, features, modality) for name in names),
+        items=np.array([row for row, *_ in owners], dtype=np.int64),
+        names=tuple(name for _, name, _ in owners),
         vectors=np.zeros((0, pipeline.settings.width), dtype=np.float32) if alone is None else alone,
     )
 
