@@ -29,6 +29,12 @@ def network_allowed() -> bool:
     return os.environ.get("FUSESCOPE_NETWORK") == "1"
 
 
+def mask_names() -> tuple[str, ...]:
+    """Names to mask in every text, by FUSESCOPE_MASK_NAMES with commas: those, and names where one stands ("Dear Mr.
+    ...", "my name is ..."); a bare 1 asks for the latter alone. Empty: names stay."""
+    return tuple(name for part in os.environ.get("FUSESCOPE_MASK_NAMES", "").split(",") if (name := part.strip()))
+
+
 def wanted_device() -> str:
     """ "auto", or the device named by FUSESCOPE_DEVICE (cpu, cuda, mps)."""
     return os.environ.get("FUSESCOPE_DEVICE", "auto")
@@ -66,7 +72,8 @@ class RunSettings:
 
     epochs: at most; -1 becomes what the ranker usually needs. Of rankers that learn from interactions: own_width of the
     vectors of users and items; layers of a graph; loss: bpr, softmax or auto (what the ranker is known for); negatives
-    a softmax draws, and its heat (temperature); penalty on squared lengths; user_batch likes a step at user_rate;
+    a softmax draws, and its heat (temperature); penalty on squared lengths; user_batch likes a step at user_rate
+    (`factors` under BPR: one); both are at -1 what the ranker usually needs;
     item_share: how much the frozen item-item graph adds to `graph`, as a part of what the users' graph says.
     """
 
@@ -100,7 +107,7 @@ class RunSettings:
     weight_own: float = 1.0
     fused_reach: float = 0.2
     weight_users: float = 0.0
-    user_rate: float = 3e-3
+    user_rate: float = -1.0
     tune_folds: int = 0
     trust_folds: int = 0
     own_width: int = 64
@@ -108,7 +115,7 @@ class RunSettings:
     loss: str = "auto"
     negatives: int = 1024
     heat: float = 0.2
-    penalty: float = 1e-4
+    penalty: float = -1.0
     user_batch: int = 2048
     item_share: float = 0.0
     threads: int = 2
@@ -116,6 +123,10 @@ class RunSettings:
     def __post_init__(self) -> None:
         if self.epochs == -1:
             object.__setattr__(self, "epochs", EPOCHS.get(self.rank, 4))
+        for name, single, batched in (("user_rate", 0.07, 3e-3), ("penalty", 3e-3, 1e-4)):
+            if getattr(self, name) == -1:
+                one_by_one = self.rank == "factors" and self.loss != "softmax"  # see core.train.triples
+                object.__setattr__(self, name, single if one_by_one else batched)
         for name, low, high in (
             ("epochs", 0, 1000), ("batch", 2, 65536), ("width", 4, 4096), ("kept", 4, 8192), ("soften", 0, 1),
             ("drop_modality", 0, 1), ("drop_tokens", 0, 0.9), ("own_photo", 0, 1), ("learning_rate", 0, 1),

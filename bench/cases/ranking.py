@@ -142,7 +142,7 @@ def our_learning(given: World, threads: int) -> Learning:
         torch.manual_seed(0)
         learner = FactorsLearner(likes, WIDTH)
         trainer = TableTrainer(learner, likes, nobody, settings, "bpr")
-        return trainer, torch.optim.Adam(learner.parameters(), lr=settings.user_rate)
+        return trainer, trainer.optimiser()
 
     trainer, optimiser = fresh()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch.nn import functional
 
 from core.config import RunSettings
 from core.evaluate.metrics import hit_metrics
-from core.rank.factors import Learner, Tables
+from core.rank.factors import FactorsLearner, Learner, Tables
 from core.rank.likes import Likes
 from core.train.checkpoint import Checkpoint, Progress
 from core.train.curves import Curves
@@ -71,6 +72,8 @@ class TableTrainer:
         self.learner, self.likes, self.held, self.settings, self.loss = learner, likes, held, settings, loss
         self.draws = random.Random(settings.seed)
         self.generator = torch.Generator(likes.user.device)
+        self.single = isinstance(learner, FactorsLearner) and not learner.heat and loss == "bpr"
+        self.triples = self.compiled() if self.single and likes.user.device.type == "cpu" else None
         everyone = torch.nonzero(held.user_counts)[:, 0]
         drawn = torch.randperm(len(everyone), generator=torch.Generator().manual_seed(0))[:JUDGED_USERS]
         self.judged = everyone[drawn.to(everyone.device)]
@@ -82,7 +85,7 @@ class TableTrainer:
         """Trains, keeps the weights of the epoch with the best recall@20 of held likes (of `stop_after` where given, of
         the last where nothing is held out); returns that epoch and one row of figures an epoch, the untrained first."""
         tell, settings = on_step or (lambda label, fraction, figures: None), self.settings
-        optimiser = torch.optim.Adam(self.learner.parameters(), lr=settings.user_rate)
+        optimiser = self.optimiser()
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda epoch: 1.0)
         state = checkpoint.restore(self.learner, optimiser, schedule, self.draws) if checkpoint else None
         if state is None:
@@ -113,10 +116,22 @@ class TableTrainer:
         if better or state.epoch == stop_after:
             state.best, state.best_epoch, state.weights = found, state.epoch, state_of(self.learner)
 
+    def compiled(self) -> Any:
+        from core.train.triples import Triples  # brings a compiler along
+
+        return Triples(self.learner, self.likes, self.settings.user_rate, self.settings.penalty)
+
+    def optimiser(self) -> torch.optim.Optimizer:
+        """Adagrad for factors under BPR, as single steps on the CPU and in batches elsewhere; Adam for the rest."""
+        kind = torch.optim.Adagrad if self.single else torch.optim.Adam
+        return kind(self.learner.parameters(), lr=self.settings.user_rate)
+
     def epoch(self, optimiser: torch.optim.Optimizer) -> float:
         """One pass over all likes in drawn order; returns the mean loss."""
         likes, total = self.likes, 0.0
         self.generator.manual_seed(self.draws.randrange(1 << 62))
+        if self.triples:
+            return self.triples.epoch(optimiser, self.generator)
         order = torch.randperm(len(likes), generator=self.generator, device=likes.user.device)
         self.learner.train()
         for rows in order.split(self.settings.user_batch):
