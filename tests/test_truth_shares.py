@@ -11,7 +11,7 @@ import pytest
 from core.domain import Interaction
 from core.evaluate.trust import Case, contents_of, encoded_again, scorer_of, trust
 from core.evaluate.truth import fault_scores
-from core.evaluate.truth_shares import cared, oracle_shares, pointing, words_named
+from core.evaluate.truth_shares import cared, oracle_shares, pointing, segment_shares, words_named
 from core.features import catalogue_features
 from tests.tiny_microscope import WIDTHS, tiny_pipeline
 from tests.toys import COLOURS, toy_catalogue
@@ -112,6 +112,20 @@ def test_the_ridge_finds_who_looks_who_reads_and_who_listens():
     for user, sense in enumerate(("look", "read", "heard")):
         assert found[sense][user] > 0.9
         assert sum(found[other][user] for other in found) == pytest.approx(1.0)
+
+
+def test_listeners_stand_above_the_others_by_an_interval_and_equals_by_none():
+    spread = np.linspace(-0.05, 0.05, 30)
+    audio = np.concatenate([0.4 + spread, 0.2 + spread, 0.3 + spread])
+    measured = np.stack([1 - audio, audio], 1)
+    segments = ["listeners"] * 30 + ["readers"] * 30 + ["balanced"] * 30
+    found = segment_shares(segments, ("text", "audio"), measured)
+    above = found["listeners"]["audio"]["over_others"]
+    assert above["value"] == pytest.approx(0.4 - (0.2 + 0.3) / 2) and 0.1 < above["low"] < 0.15 < above["high"]
+    assert found["listeners"]["users"] == 30 and found["listeners"]["audio"]["value"] == pytest.approx(0.4)
+    alike = found["balanced"]["audio"]["over_others"]
+    assert alike["low"] < 0.0 < alike["high"]
+    assert segment_shares(["balanced"] * 90, ("text", "audio"), measured) == {}
 
 
 def test_a_listener_cares_about_what_is_heard_and_a_pitch_has_all_its_levels():

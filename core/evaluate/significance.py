@@ -67,6 +67,18 @@ def paired(
     )
 
 
+def unpaired(a: Any, b: Any, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
+    """Mean of a (U,) less mean of b (V,), different users, with the 95 % percentile interval: either side is drawn by
+    itself, NaN left out. Raises SettingsError where a side has no value."""
+    sides = [_units(*_finite(side, None)) for side in (a, b)]
+    first, second = (
+        _resampled_means(sums, counts, resamples, seed + at) for at, (sums, counts) in enumerate(sides)
+    )  # fmt: skip
+    low, high = np.quantile(first - second, (0.025, 0.975))
+    value = sides[0][0].mean() - sides[1][0].mean()
+    return Estimate(value=float(value), low=float(low), high=float(high))
+
+
 def holm(ps: Sequence[float]) -> tuple[float, ...]:
     """Holm's adjusted p values, in the order given: (.01, .04, .03) -> (.03, .06, .06)."""
     values = np.asarray(ps, dtype=np.float64)

@@ -19,7 +19,7 @@ from core.errors import InputError
 from core.evaluate.audit import Fuse
 from core.evaluate.measure import HELD, LIKED
 from core.evaluate.protocols import split_by
-from core.evaluate.significance import bootstrap, paired
+from core.evaluate.significance import bootstrap, paired, unpaired
 from core.evaluate.splits import TRAIN, Split
 from core.evaluate.trust import contents_of
 from core.evaluate.truth import feature_of, heard_feature, planted_truth
@@ -74,7 +74,7 @@ def share_agreement(pipeline: Pipeline, features: Features, split: Split, truth:
     `spearman` and what stands beside it: the photo and looks; `modalities`: the same of every modality of the run, with
     the mean share. `spearman`: a modality taken away is absent; `others_spearman`: it becomes another product's, a mean
     over `DRAWS` of them. `oracle_spearman`: what a ridge regression on the true attributes of all the senses reaches
-    from the same ratings."""
+    from the same ratings. `segments`: see `segment_shares`."""
     held, modalities = held_likes(pipeline, split), pipeline.model.modalities
     users = [user for user in held if user in truth["users"] and user in pipeline.user_rows]
     if "known user" not in pipeline.model.ranker.cases or "image" not in modalities or len(users) < 20:
@@ -95,7 +95,31 @@ def share_agreement(pipeline: Pipeline, features: Features, split: Split, truth:
             "of_oracle": ours / best,
         }  # fmt: skip
     photo = {name: value for name, value in found["image"].items() if name not in ("sense", "mean", "planted_mean")}
-    return {**photo, "users": len(users), "modalities": found}
+    segments = [str(truth["users"][user].get("segment", "")) for user in users]
+    by_segment = segment_shares(segments, modalities, measured)
+    return {**photo, "users": len(users), "modalities": found, "segments": by_segment}
+
+
+def segment_shares(
+    segments: Sequence[str], modalities: Sequence[Modality], measured: NDArray[np.float64]
+) -> dict[str, Any]:
+    """segment -> users and, per modality, the mean share (0 to 1) of its users and `over_others`: by how much that is
+    above the mean of all other users. measured (U, M). 95 % intervals by bootstrap over users. Empty where everybody is
+    in one segment."""
+    names = np.asarray(segments)
+    if len(set(segments)) < 2:
+        return {}
+    found: dict[str, Any] = {}
+    for name in sorted(set(segments)):
+        inside = names == name
+        found[name] = {"users": int(inside.sum())} | {
+            m: {
+                **asdict(bootstrap(measured[inside, row])),
+                "over_others": asdict(unpaired(measured[inside, row], measured[~inside, row])),
+            }
+            for row, m in enumerate(modalities)
+        }
+    return found
 
 
 def held_likes(pipeline: Pipeline, split: Split) -> dict[str, list[int]]:
