@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from core.catalog.redact import redact
+from core.catalog.redact import masked
 from core.catalog.words import clean_fragment
 from core.errors import InputError, StoreError, TableError
 from core.report.tables import as_csv
@@ -76,15 +76,16 @@ def put_label(
     return _write(workspace, lambda session: put_label(session, catalogue, cases, who, what, present=present))
 
 
-def put_note(workspace: Workspace, catalogue: str, case: CaseRef, author: str, note: str, version: int) -> None:
-    """Keep a note, personal data masked, if the annotation still is at `version`.
+def put_note(workspace: Workspace, catalogue: str, case: CaseRef, author: str, note: str, version: int) -> str:
+    """Keep a note, personal data masked, if the annotation still is at `version`; what was masked, such as "1 mail".
 
     Raises InputError, StoreError E-DB-CONFLICT when somebody changed it in the meantime.
     """
     from core.store.labels import put_note
 
-    text, who = redact(clean_fragment(note)[0][:MOST_NOTE]).text, author_name(author)
+    text, who = clean_fragment(note)[0][:MOST_NOTE], author_name(author)
     _write(workspace, lambda session: put_note(session, catalogue, case, who, text, version))
+    return masked(note).told
 
 
 def put_seen(workspace: Workspace, catalogue: str, case: CaseRef, author: str) -> None:
@@ -219,7 +220,7 @@ def import_annotations(workspace: Workspace, catalogue: str, given: Sequence[Ann
 
     def add(session: Session) -> int:
         for one in given:
-            who, note = author_name(one.author), redact(clean_fragment(one.note)[0][:MOST_NOTE]).text
+            who, note = author_name(one.author), clean_fragment(one.note)[0][:MOST_NOTE]
             before = known.get((one.case.key, who))
             put_seen(session, catalogue, one.case, who)
             if note and not (before and before.note):

@@ -49,8 +49,8 @@ def draw_inputs() -> None:
         height=130,
         placeholder="keeps tea hot for hours and goes into the dishwasher, lovely deep blue glaze",
         on_change="ignore",
-        help=f"Up to {LIMITS.text_characters:,} characters are used. Words are cleaned, and personal data is "
-        "masked before anything is stored.",
+        help=f"Up to {LIMITS.text_characters:,} characters are used. Words are cleaned, and mail and web addresses, "
+        "phone, card and account numbers are masked before anything is stored.",
     )
     uploads = st.file_uploader(
         f"Photos, up to {LIMITS.query_photos}",

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.catalog.names import shown_bytes, shown_name
-from core.catalog.words import clean_fragment, clean_text, cut_between_graphemes, mask_personal, says_little
+from core.catalog.redact import redact
+from core.catalog.words import clean_fragment, clean_text, cut_between_graphemes, says_little
 from core.errors import TextError
 from core.limits import LIMITS
 
@@ -76,7 +77,7 @@ def test_mojibake_is_repaired_line_by_line_and_good_lines_stay():
     ("DE89 3704 0044 0532 0130 00 and more words", "[IBAN] and more words"), ("gb82WEST12345698765432", "[IBAN]"),
 ])  # fmt: skip
 def test_personal_data_is_masked(raw, masked):
-    assert mask_personal(raw)[0] == masked
+    assert redact(raw).text == masked
     assert clean_text(raw + " lamp")[0] == masked + " lamp" and codes(raw + " lamp") == ["N-TXT-PII"]
 
 
@@ -87,14 +88,19 @@ def test_personal_data_is_masked(raw, masked):
     "ISBN 978-3-16-148410-0", "ratio 16:9, 1920x1080", "0 0 0 0 0 0 0",
 ])  # fmt: skip
 def test_numbers_of_things_are_not_personal(raw):
-    assert mask_personal(raw) == (raw, 0)
+    assert (redact(raw).text, redact(raw).removed) == (raw, {})
 
 
 @pytest.mark.parametrize(
-    "raw", ["the and of 12 7", "http://example.invalid/warm-lamp", "it is", "\U0001f44d", "[mail]"]
+    "raw", ["the and of 12 7", "http://example.invalid/warm-lamp", "[link] [name]", "it is", "\U0001f44d", "[mail]"]
 )
 def test_few_words_are_ranked_with_a_hint(raw):
     assert says_little(raw) and codes(raw) == ["N-TXT-WEAK"]
+
+
+def test_an_address_alone_is_masked_and_says_little():
+    raw = "http://shop.example/warm-lamp"
+    assert says_little(raw) and codes(raw) == ["N-TXT-PII", "N-TXT-WEAK"]
 
 
 @pytest.mark.parametrize("raw", ["lamp", "null", "这盏灯", "โคมไฟ", "für Kinder"])
@@ -123,7 +129,7 @@ def test_thousands_of_marks_take_no_time():
     ("3 < 5 and b > a, <br/>yes", "3 < 5 and b > a,\nyes", {"html": 1}),
     ("two  blanks", "two blanks", {"spaces": 1}),
     ("", "", {}), ("NA", "NA", {}), ("\u200b", "", {CLEAN: 1}),
-    ("mail a@example.com", "mail [mail]", {"N-TXT-PII": 1}),
+    ("mail a@example.com", "mail [mail]", {"N-TXT-PII": 1, "masked mail": 1}),
     ("x" * 20_001, "x" * 20_000, {"N-TXT-CUT": 1}),
 ])  # fmt: skip
 def test_a_cell_becomes_plain_text_and_every_step_is_counted(raw, text, steps):

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from core.catalog.folder import find_tables
+from core.catalog.redact import masked
 from core.catalog.tables import Table, plain_cell, read_table
-from core.catalog.words import clean_fragment, mask_personal
+from core.catalog.words import clean_fragment
 from core.domain import Catalogue, Interaction, Item
 from core.errors import UnknownNameError
 
@@ -52,7 +53,7 @@ STEPS: dict[str, Step] = {
         reads="words",
     ),
     "personal": Step(
-        title="Personal data", tells="mail addresses, phone, card and account numbers",
+        title="Personal data", tells="mail and web addresses, phone, card and account numbers",
         does="they are masked; this cannot be switched off", reads="words",
     ),
     "no_words": Step(title="No words", tells="neither title nor description", does="", reads="table"),
@@ -157,6 +158,7 @@ def _changed_cells(table: Table, column: str) -> Iterable[tuple[Mark, Mapping[st
     for record in table.records:
         raw = plain_cell(table.cell(record, column))
         text, done = clean_fragment(raw)
+        without = masked(raw)
         steps: dict[str, int] = defaultdict(int)
         for code, count in done.items():
             if code in CELL_STEPS:
@@ -164,7 +166,8 @@ def _changed_cells(table: Table, column: str) -> Iterable[tuple[Mark, Mapping[st
         if steps:
             mark = Mark(
                 item_id=table.cell(record, "item_id").strip(), user_id=table.cell(record, "user_id").strip(),
-                column=column, score=1.0, before=mask_personal(raw)[0], after=text, reason=f"row {record.row}",
+                column=column, score=1.0, before=without.text, after=text,
+                reason=f"row {record.row}" + (f": {without.told} masked" if without.told else ""),
             )  # fmt: skip
             yield mark, steps
 

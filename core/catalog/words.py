@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import regex
 
 from core.catalog.names import shown_name
+from core.catalog.redact import LINK, MASKS, masked
 from core.domain import Notice
 from core.errors import TextError
 from core.limits import LIMITS
@@ -36,20 +37,7 @@ _BLANK = regex.compile(r"[\s\p{Cf}\p{M}\u115f\u1160\u2800\u3164\uffa0]*")
 _GRAPHEME = regex.compile(r"\X")
 _SPACES = regex.compile(r"[ \t\u00a0]{2,}")
 
-_MAY_BE_PERSONAL = re.compile("@|[0-9][^A-Za-z]*[0-9]")
-_MAIL = regex.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,8}\p{L}{2,24}(?![\w-])")
-_IBAN = regex.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]){11,30}(?![A-Za-z0-9])")
-_CARD = regex.compile(r"(?<![\d.,-])[3-6]\d(?:[ -]?\d){12,17}(?![\d-])")
-_DATE = r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}(?!\d)"
-_PHONE = regex.compile(
-    rf"(?<![\w.,+/-])(?!{_DATE})(?:"
-    r"(?:\+|00)[1-9]\d{0,2}(?:[ ./-]{0,2}\(?\d{1,5}\)?){2,7}"  # with the code of a country
-    r"|\(0\d{1,5}\)[ ./-]{0,2}\d{2,5}(?:[ /-]?\d{1,5}){1,4}"  # (030) 123 45 67
-    r"|0\d{1,4}[ /-]\d{2,8}(?:[ /-]\d{1,5}){0,3}"  # 030 1234567
-    r"|(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}"  # (555) 123-4567
-    r")(?![\w])(?![.,]\d)"
-)
-_LINK = regex.compile(r"(?:https?://|www\.)\S+", regex.IGNORECASE)
+_MASKED = regex.compile(rf"\[(?:{'|'.join(MASKS)})\]")
 _WORD = regex.compile(r"\p{L}[\p{L}\p{M}'\u2019\u200c\u200d-]*")
 _WITHOUT_SPACES = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
 _SENTENCE_END = regex.compile(r"(?<=[.!?\u2026][\"'\u2019\u201d)]?)\s+|(?<=[\u3002\uff01\uff1f])|\n+|\s*[\u2022;]\s+")
@@ -77,9 +65,11 @@ _ENTITY = regex.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]
 
 @dataclass(kw_only=True)
 class Cleaned:
-    """A text and what was done to it: steps maps a code (N-TXT-*) or the name of a step to a number of places."""
+    """A text and what was done to it: steps maps a code (N-TXT-*) or the name of a step to a number of places; removed:
+    what was masked, such as "1 mail"."""
 
     text: str
+    removed: str = ""
     steps: Counter[str] = field(default_factory=Counter)
     length: int = 0
 
@@ -101,10 +91,10 @@ def clean_text(raw: str | bytes, name: str = "text") -> tuple[str, tuple[Notice,
     if dropped := done.steps["N-TXT-CLEAN"]:
         text_about = f"{_count(dropped, 'character')} that cannot be seen or shown {_were(dropped)} dropped."
         notices.append(_notice("N-TXT-CLEAN", text_about, shown))
-    if masked := done.steps["N-TXT-PII"]:
+    if count := done.steps["N-TXT-PII"]:
         text_about = (
-            f"{_count(masked, 'piece')} of personal data (mail, phone, card or account number) "
-            f"{_were(masked)} masked before use."
+            f"{_count(count, 'piece')} of personal data {_were(count)} masked before use: {done.removed}. "
+            "Where one stood, the words now show its kind in square brackets."
         )
         notices.append(_notice("N-TXT-PII", text_about, shown))
     kept = cut_between_graphemes(text, LIMITS.text_characters)
@@ -121,7 +111,8 @@ def clean_text(raw: str | bytes, name: str = "text") -> tuple[str, tuple[Notice,
 def clean_fragment(raw: str, *, personal: bool = True) -> tuple[str, Counter[str]]:
     """A cell of a catalogue as plain text ("" where nothing is left), and how often each step changed something.
 
-    Steps: "html" tags and "entities" turned into text, "spaces" runs shortened, and N-TXT-FIXED, -CLEAN, -PII, -CUT.
+    Steps: "html" tags and "entities" turned into text, "spaces" runs shortened, what was "masked mail",
+    "masked link" and so on, and N-TXT-FIXED, -CLEAN, -PII, -CUT.
     """
     if not raw:
         return "", Counter()
@@ -139,27 +130,6 @@ def clean_fragment(raw: str, *, personal: bool = True) -> tuple[str, Counter[str
     done.length = len(raw)
     done.steps.update(steps)
     return _fragment_end(done)
-
-
-def mask_personal(text: str) -> tuple[str, int]:
-    """`text` with [mail], [IBAN], [card] and [phone] in place of addresses and numbers, and how many there were."""
-    if not _MAY_BE_PERSONAL.search(text):
-        return text, 0
-    masked = 0
-
-    def mask(label: str, checked) -> object:
-        def put(found: regex.Match) -> str:
-            nonlocal masked
-            replaced = checked(found.group(), label)
-            masked += replaced != found.group()
-            return replaced
-
-        return put
-
-    text = _MAIL.sub(mask("[mail]", lambda came, label: label), text)
-    text = _IBAN.sub(mask("[IBAN]", _mask_iban), text)
-    text = _CARD.sub(mask("[card]", lambda came, label: label if _is_card(came) else came), text)
-    return _PHONE.sub(mask("[phone]", lambda came, label: label if _is_phone(came) else came), text), masked
 
 
 def sentences(text: str) -> list[str]:
@@ -185,7 +155,7 @@ def cut_between_graphemes(text: str, most: int) -> str:
 
 def says_little(text: str) -> bool:
     """True where nothing is left after links, numbers, masks, single letters and stop words."""
-    plain = regex.sub(r"\[(?:mail|IBAN|card|phone)\]", " ", _LINK.sub(" ", text))
+    plain = _MASKED.sub(" ", LINK.sub(" ", text))
     if _WITHOUT_SPACES.search(plain):
         return False
     return not any(len(word) > 1 and word not in _STOP_WORDS for word in _WORD.findall(plain.lower()))
@@ -225,7 +195,11 @@ def _cleaned(raw: str, *, personal: bool) -> Cleaned:
         done.steps["N-TXT-CLEAN"] += cut
         text = unicodedata.normalize("NFC", text)
     if personal:
-        text, done.steps["N-TXT-PII"] = mask_personal(text)
+        found = masked(text)
+        text = found.text
+        done.steps["N-TXT-PII"] = found.removed.total()
+        done.steps.update({f"masked {kind}": count for kind, count in found.removed.items()})
+        done.removed = found.told
     done.text = text
     return done
 
@@ -285,32 +259,6 @@ def _fragment_end(done: Cleaned) -> tuple[str, Counter[str]]:
     kept = cut_between_graphemes(text, LIMITS.text_characters)
     done.steps["N-TXT-CUT"] += len(kept) < len(text) or done.length > _READ_AHEAD
     return kept, +done.steps
-
-
-def _is_card(came: str) -> bool:
-    digits = [int(letter) for letter in came if letter.isdigit()]
-    if len(digits) not in (14, 15, 16, 19) or len(set(digits)) < 2:
-        return False  # 13 digits are product codes (EAN) far more often than cards
-    doubled = [sum(divmod(2 * digit, 10)) for digit in digits[-2::-2]]
-    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
-
-
-def _is_phone(came: str) -> bool:
-    return 7 <= sum(letter.isdigit() for letter in came) <= 15
-
-
-def _mask_iban(came: str, label: str) -> str:
-    """The run of letters and digits may reach into the next word: the longest beginning that adds up is the number."""
-    ends = [at for at in range(15, len(came) + 1) if at == len(came) or came[at] == " "]
-    for end in reversed(ends):
-        plain = came[:end].replace(" ", "").upper()
-        if 15 <= len(plain) <= 34 and _adds_up(plain):
-            return label + came[end:]
-    return came
-
-
-def _adds_up(account: str) -> bool:
-    return int("".join(str(int(letter, 36)) for letter in account[4:] + account[:4])) % 97 == 1
 
 
 def _notice(code: str, message: str, where: str) -> Notice:

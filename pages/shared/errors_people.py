@@ -54,8 +54,11 @@ def draw_labels(found: CaseBook, place: int, said: Sequence[Annotation]) -> None
         "Note", value=mine.note if mine else "", key=visit.note_key(ref.key, version), height=80, max_chars=2000,
         disabled=not author, placeholder="what went wrong, and why you think so",
         on_change=_keep_note, args=(catalogue, ref, author, version),
-        help="Kept when you leave the field. Mail addresses, phone, card and account numbers are masked before.",
+        help="Kept when you leave the field. Mail and web addresses, phone, card and account "
+        "numbers are masked before.",
     )  # fmt: skip
+    if masked := st.session_state.pop(visit.MASKED, ""):
+        st.info(f"Masked in your note: {masked}. The words above show what was kept.", icon=":material/visibility_off:")
     if mine and mine.updated:
         st.caption(f":material/cloud_done: kept at {mine.updated:%H:%M:%S} UTC")
     errors_parts.sayings([one for one in said if one.case.key == ref.key and one.author != author])
@@ -216,7 +219,9 @@ def _keep_note(catalogue: str, ref: CaseRef, author: str, version: int) -> None:
     """Callback of the note's field. Words that could not be kept stay on the page."""
     words = st.session_state[visit.note_key(ref.key, version)]
     try:
-        errors.people().put_note(services.workspace(), catalogue, ref, author, words, version)
+        st.session_state[visit.MASKED] = errors.people().put_note(
+            services.workspace(), catalogue, ref, author, words, version
+        )
     except FusescopeError as refused:
         st.session_state[visit.REFUSED], st.session_state[visit.DRAFT] = str(refused), words
 

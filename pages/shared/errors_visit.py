@@ -17,7 +17,7 @@ FIRST, SECOND, LIST, SLICES, CHANGES = (
     "errors_first", "errors_second", "errors_list", "errors_slices", "errors_changes",
 )  # fmt: skip
 TASK, GIVEN, FORETOLD, STAR_PAGE = "errors_task", "errors_given", "errors_foretold", "errors_star_page"
-REFUSED, DRAFT = "errors_refused", "errors_draft"
+REFUSED, DRAFT, MASKED = "errors_refused", "errors_draft", "errors_masked"
 CASE_PARAMETER, SLICE_PARAMETER = "errors_case", "errors_slice"
 _IDENT = re.compile(r"[0-9a-f]{10,16}")
 
