@@ -37,7 +37,9 @@ from core.train.run import deterministic, fresh_model
 SOUNDS = RunSettings(
     catalogue="sounds", rank="content", protocol="everything", batch=32, epochs=20, weight_align=0.0, fused_reach=1.0
 )
-TRIED: list[dict[str, Any]] = [{"soften": soften} for soften in (0.5, 0.75)]  # what the training folds choose from
+TRIED: list[dict[str, Any]] = [  # what the training folds choose from
+    {"ridge": ridge, "epochs": epochs} for epochs in (0, 5) for ridge in (0.1, 0.5, 2.0)
+]
 PENALTY = 0.1  # C of the logistic regression
 
 

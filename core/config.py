@@ -59,7 +59,9 @@ class RunSettings:
 
     modalities: those that are learned from, with commas; empty: all that the catalogue has.
     width: of the shared space, D. kept: principal axes of each modality that are kept. soften: see
-    `core.align.space.Standardise`. drop_modality: chance that a training query loses one of its modalities.
+    `core.align.space.Standardise`. ridge: penalty of the regression onto the first modality at which the heads of the
+    others start (0: they start at their own axes), for few things to learn from. drop_modality: chance that a training
+    query loses one of its modalities.
     own_photo: chance that a training query without a photo borrows one of its product's. weight_align: of the
     alignment loss; align_loss: infonce or uniformity; weight_own: of each modality finding its own kind, words words
     and photos photos; fused_reach: how far the loss of fused vectors reaches into those of the modalities;
@@ -95,6 +97,7 @@ class RunSettings:
     width: int = 192
     kept: int = 256
     soften: float = 0.5
+    ridge: float = 0.0
     learning_rate: float = 1e-3
     weight_decay: float = 0.02
     drop_modality: float = 0.3
@@ -130,7 +133,7 @@ class RunSettings:
         for name, low, high in (
             ("epochs", 0, 1000), ("batch", 2, 65536), ("width", 4, 4096), ("kept", 4, 8192), ("soften", 0, 1),
             ("drop_modality", 0, 1), ("drop_tokens", 0, 0.9), ("own_photo", 0, 1), ("learning_rate", 0, 1),
-            ("threads", 1, 256), ("unfreeze", 0, 48),
+            ("threads", 1, 256), ("unfreeze", 0, 48), ("ridge", 0, 1000),
             ("tune_folds", 0, 100), ("trust_folds", 0, 100), ("fused_reach", 0, 1),
             ("own_width", 1, 4096), ("layers", 0, 12), ("negatives", 1, 1 << 20),
             ("heat", 1e-3, 10), ("penalty", 0, 10), ("user_batch", 1, 1 << 20), ("item_share", 0, 10),

@@ -129,6 +129,20 @@ def test_aligned_apart_no_vector_tells_of_another_modality(name):
     assert leaks == model.aligner.mixes
 
 
+@pytest.mark.parametrize("name", ALIGNERS)
+def test_a_head_that_starts_at_a_ridge_regression_is_its_closed_form(name):
+    """states.T (states states.T + penalty)^-1 targets = (states.T states + penalty)^-1 states.T targets."""
+    head = build_aligner(name, WIDTHS, D).heads["audio"]
+    heard = media([1, 1, 1, 1], WIDTHS["audio"])
+    targets = torch.randn(4, D, generator=torch.Generator().manual_seed(0))
+    head.start_at(heard, targets, 0.3)
+    states = heard.tokens.mean(1).double()  # (4, E)
+    wanted = torch.linalg.solve(states.T @ states + 0.3 * torch.eye(WIDTHS["audio"]), states.T @ targets.double())
+    found = head.vector(states.float())
+    assert torch.allclose(found.double(), states @ wanted, atol=1e-5)
+    assert not torch.allclose(found, targets, atol=0.01)  # a penalty of 0.3 is felt
+
+
 def test_an_unknown_aligner_lists_the_known():
     with pytest.raises(UnknownNameError, match=r"known: .*adversarial.*projection"):
         build_aligner("telepathy", WIDTHS, D)

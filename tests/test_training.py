@@ -6,15 +6,22 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import core.train.run
+from core.encode.states import States
 from core.errors import SettingsError
+from core.evaluate.splits import leave_last
 from core.evaluate.vectors import MEASURED, unpack
+from core.features import Features
 from core.train import train_run
+from core.train.build import training_data
+from core.train.loop import Trainer
+from core.train.run import fresh_model
 from tests.tiny_world import tiny_catalogue, tiny_features, tiny_settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -150,3 +157,26 @@ def test_gradients_add_up_in_one_order_on_several_threads():
         table = torch.zeros(50, 16, requires_grad=True)
         sums = [torch.autograd.grad((table[rows] * weight).sum(), table)[0] for _ in range(6)]
     assert all(torch.equal(sums[0], other) for other in sums[1:])
+
+
+def photos_that_tell_what_words_tell(features: Features) -> Features:
+    """Every photo becomes a part of the states of the words beside it, in another order."""
+    order = [7, 2, 9, 0, 5, 1, 8, 3, 6, 4]
+    told = [States(tokens=one.tokens[:, order], pooled=one.pooled[order]) for one in features.states["text"]]
+    items, rows = (
+        tuple({"text": own["text"], "image": own["text"]} for own in things)
+        for things in (features.items, features.interactions)
+    )
+    return replace(features, states={"text": features.states["text"], "image": told}, items=items, interactions=rows)
+
+
+def test_heads_that_start_at_a_ridge_regression_bring_photos_near_the_words_of_their_products():
+    def nearness(ridge: float) -> float:
+        settings, catalogue = tiny_settings(epochs=0, ridge=ridge), tiny_catalogue()
+        features = photos_that_tell_what_words_tell(tiny_features(catalogue))
+        data = training_data(catalogue, features, leave_last(catalogue))
+        trainer = Trainer(fresh_model(settings, features, data), data, settings)
+        space = trainer.aligned([data.items[row] for row in data.trainable])
+        return float((space["text"] * space["image"]).sum(-1).mean())
+
+    assert nearness(0.1) > nearness(0.0) + 0.2

@@ -36,8 +36,7 @@ class Head(nn.Module):
         """context (B, L, D): what a further reader found out about each token; it is added in the shared space."""
         present = encoded.present
         within = self.within(encoded)  # (B, L)
-        member = functional.one_hot(encoded.part, encoded.pooled_mask.shape[1]).to(within) * within[..., None]
-        media = member.transpose(1, 2) @ encoded.tokens  # (B, R, kept)
+        media = self.media(encoded, within)  # (B, R, kept)
         trust = self.trust(media, encoded.pooled_mask)  # (B, R)
         pooled = torch.einsum("br,brd->bd", trust, self.vector(self.dropout(media)))  # (B, D)
         weight = within * trust.gather(1, encoded.part)  # (B, L)
@@ -54,6 +53,21 @@ class Head(nn.Module):
             weights=weight,
             strength=pooled.norm(dim=-1) * present,
         )
+
+    @torch.no_grad()
+    def start_at(self, encoded: Encoded, targets: Tensor, penalty: float) -> None:
+        """Makes the linear part the ridge regression of these things onto targets (B, D): the best a linear map can do
+        with few of them, in closed form. penalty: on squared weights, against states of length about 1."""
+        media = self.media(encoded, self.within(encoded))  # (B, R, kept)
+        states = (self.trust(media, encoded.pooled_mask)[..., None] * media).sum(1).double()  # (B, kept)
+        gram = states @ states.T + penalty * torch.eye(len(states), dtype=states.dtype, device=states.device)
+        found = states.T @ torch.linalg.solve(gram, targets.to(states))  # (kept, D)
+        self.shift.weight.copy_(found.T - self.start)
+
+    def media(self, encoded: Encoded, within: Tensor) -> Tensor:
+        """(B, R, kept): every medium as the mean of its tokens, weighed by within (B, L)."""
+        member = functional.one_hot(encoded.part, encoded.pooled_mask.shape[1]).to(within) * within[..., None]
+        return member.transpose(1, 2) @ encoded.tokens
 
     def within(self, encoded: Encoded) -> Tensor:
         """(B, L): what each token is worth, summing to 1 over the tokens of each medium; uniform to begin with."""

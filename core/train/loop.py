@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +40,8 @@ class Trainer:
         self.row_of = {item: row for row, item in enumerate(data.trainable)}
         fit_spaces(model, data, settings.soften)
         fit_imputer(model, data)
+        if settings.ridge:
+            fit_heads(model, data, settings.ridge)
         tuned = {m: bank.tail for m, bank in data.banks.items() if isinstance(bank, TunedBank)}
         self.parts = nn.ModuleDict({"model": model, **tuned}).to(device)  # all that is trained
         self.memory = torch.zeros(len(data.trainable), settings.width)  # last seen vector of every trainable item
@@ -255,6 +258,22 @@ def fit_imputer(model: Model, data: TrainingData) -> None:
         items = [data.items[row] for row in data.trainable]
         banks = data.banks.items()
         model.imputer.fit(*pooled_vectors({m: bank.batch([item.get(m, ()) for item in items]) for m, bank in banks}))
+
+
+def fit_heads(model: Model, data: TrainingData, penalty: float) -> None:
+    """Starts every head but the first (that of the words, where there are any) at the ridge regression of what training
+    may look at onto the first modality of the same item."""
+    heads: Any = model.aligner.heads
+    first, *others = model.modalities
+    things = [(ask.media, ask.item) for ask in data.asks] + [(data.items[row], row) for row in data.trainable]
+    for m in others:
+        pairs = [(media[m], data.items[item][first]) for media, item in things
+                 if media.get(m) and data.items[item].get(first)]  # fmt: skip
+        if pairs:
+            own, partner = (list(side) for side in zip(*pairs, strict=True))
+            with torch.no_grad():
+                targets = heads[first](data.banks[first].batch(partner), tokens=False).pooled  # (n, D)
+            heads[m].start_at(data.banks[m].batch(own), targets, penalty)
 
 
 def groups(model: Model, settings: RunSettings) -> list[dict]:
