@@ -243,8 +243,7 @@ def draw_worst(shown: map_services.Drawing, pair: str) -> None:
         )
     st.caption(
         wording.said(f"The {len(pairs)} least likely of {compared:,} pairs of {map_parts.pair_words(pair)}: both sides "
-                     "of one product, far apart after alignment.")
-        + " Deviations compare a pair with others that training has, or has not, seen." + known
+                     f"of one product, {map_parts.JUDGED[pairs[0].get('judge', 'aligner')]}") + known
     )  # fmt: skip
     grid = st.grid(4, min_column_width=150, gap="small", border=True)
     for place, pair in enumerate(pairs, start=1):

@@ -2,7 +2,8 @@
 versions and threads, same weights. `studio-default` learned words and photos, `studio-senses` all four modalities,
 `studio-cleaned` words and photos with every cleaning step on that changes what is learned; it is then told against
 `studio-default`, on the same users and queries. `support-default` learned the support replies. --world: another
-world of the generator instead of the bundled one."""
+world of the generator instead of the bundled one. --report: nothing is trained or drawn; the space of the map that
+ships with the run is measured again."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from core.catalog.clean import STEPS
 from core.catalog.folder import read_folder
 from core.config import SAMPLE, RunSettings, home_folder
 from core.jobs.bar import Bar
+from core.mapping.make import renew_report
 from core.train import train_run
 from core.workspace import BUNDLED_CATALOGUE, BUNDLED_RUN, Workspace
 
@@ -37,10 +39,14 @@ def main() -> None:
     options.add_argument("--world", type=Path, help="a folder of the generator, say of another seed")
     options.add_argument("--out", type=Path, help="where the run is written (default: beside the sample)")
     options.add_argument("--home", type=Path, default=home_folder(), help="where encoded media are kept")
+    options.add_argument("--report", action="store_true", help="only the numbers and worst pairs of its map")
     asked = options.parse_args()
     if asked.world and not asked.out:
         options.error("--world needs --out: the bundled runs are of the bundled world")
     workspace, bar = Workspace.open(asked.home), Bar(sys.stderr)
+    if asked.report:
+        print(renew_report(workspace, asked.run, SAMPLE / "runs" / asked.run))
+        return
     settings = RUNS[asked.run]
     world = read_folder(asked.world, BUNDLED_CATALOGUE)[0] if asked.world else workspace.catalogue(settings.catalogue)
     out = asked.out or SAMPLE / "runs" / asked.run

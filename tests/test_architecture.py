@@ -55,7 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "figures_errors": GROUND | {"figures"},
     "figures_data": GROUND | {"figures"},
     "figures_media": GROUND | {"figures", "figures_explain"},
-    "mapping": BINDING,
+    "mapping": BINDING | {"prepare"},
     "figures_explain": GROUND | {"figures"},
     "figures_map": GROUND | {"figures"},
     "figures_training": GROUND | {"figures"},

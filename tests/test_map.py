@@ -265,6 +265,16 @@ def test_a_map_that_is_kept_is_not_drawn_again(workspace, drawn, monkeypatch) ->
     assert again.report["gap"] == drawn.report["gap"]
 
 
+def test_the_space_is_measured_again_without_drawing(workspace, drawn, tiny, monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(make, "space_report", lambda *given: {**drawn.report, "pairs_compared": 7})
+    make.renew_report(workspace, "tiny-run")
+    again = load_map(workspace, "tiny-run")
+    assert again.report["pairs_compared"] == 7
+    assert all(np.array_equal(again.frames[name], places, equal_nan=True) for name, places in drawn.frames.items())
+    file = make.renew_report(workspace, "tiny-run", tmp_path / "shipped")
+    assert file.parent == tmp_path / "shipped" and len(list(file.parent.iterdir())) == 2
+
+
 def test_each_step_is_kept_as_soon_as_it_is_there(workspace, tiny, monkeypatch, by_axes) -> None:
     monkeypatch.setattr(make, "run_spaces", lambda *given: tiny)
     seen = []

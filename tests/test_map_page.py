@@ -179,6 +179,14 @@ def test_worst_pairs_show_both_sides(world):
     text = said(map_page())
     assert "Pairs that may not belong together" in text and "Osier lamp" in text and "distance 1.20" in text
     assert "A lamp for every day" in text
+    assert "far apart after alignment" in text  # a report from before there was another judge
+
+
+def test_the_judge_of_the_worst_pairs_is_named(world):
+    drawn = world.drawing.map
+    pairs = [{**pair, "judge": "others"} for pair in drawn.report["worst_pairs"]]
+    world.drawing = replace(world.drawing, map=replace(drawn, report={**drawn.report, "worst_pairs": pairs}))
+    assert "judged by a map fitted on the other products" in said(map_page())
 
 
 def test_a_run_of_more_than_two_modalities_shows_the_numbers_of_the_pair_that_is_chosen(world):

@@ -26,6 +26,10 @@ def register(commands: Any) -> None:
         "align-report --run studio-default",
     )  # fmt: skip
     run_options(one)
+    one.add_argument(
+        "--judge", choices=("others", "aligner"), default="others",
+        help="of the worst pairs: a map fitted on the other items (default), or the distance after alignment",
+    )  # fmt: skip
 
 
 def map_items(options: argparse.Namespace) -> Reply:
@@ -83,12 +87,14 @@ def align_report(options: argparse.Namespace) -> Reply:
         )
     finally:
         bar.close()
-    report = space_report(spaces, pipeline.catalogue)
+    report = space_report(spaces, pipeline.catalogue, judge=options.judge)
     answer = {"run": pipeline.run, "catalogue": pipeline.catalogue.name, **report}
     return Reply(answer=answer, lines=report_lines(answer))
 
 
 def report_lines(answer: dict[str, Any]) -> list[str]:
+    from core.mapping.report import JUDGES
+
     seen = answer["evaluated"]
     lines = [f"{answer['run']} over {answer['catalogue']}, on {seen['items']} of {seen['of']} items ({seen['which']})"]
     for pair, states in answer["pairs"].items():
@@ -111,7 +117,12 @@ def report_lines(answer: dict[str, Any]) -> list[str]:
             auc = "none" if one["auc"] is None else f"{one['auc']:.3f}"
             lines.append(f"{kind}, {name}: AUC {auc} ({one['wrong']} wrong among {one['pairs']} pairs)")
     lines += [
-        f"worst pair {one['distance']:.3f} {'-'.join(one['modalities'])} {one['item_id']:<12} {one['title'][:60]}"
+        f"worst pairs {'-'.join(pair)} judged by {JUDGES[judge]}"
+        for pair, judge in sorted({(tuple(one["modalities"]), one["judge"]) for one in answer["worst_pairs"]})
+    ]
+    lines += [
+        f"worst pair {one['excess']:+.1f} sd, distance {one['distance']:.3f} {'-'.join(one['modalities'])} "
+        f"{one['item_id']:<12} {one['title'][:60]}"
         for one in answer["worst_pairs"][:10]
     ]
     return lines

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import ModelError
 from core.evaluate import alignment as measure
 from core.explain import map as layout
 from core.features import catalogue_features
@@ -68,6 +70,18 @@ def make_map(
     save_map(workspace, drawn)
     tell("done", 1.0)
     return drawn
+
+
+def renew_report(workspace: Workspace, run: str, folder: Path | None = None) -> Path:
+    """Measures the space of a map again and keeps it in folder (by default the workspace's); its places stay.
+
+    Returns its JSON file. Raises ModelError where nothing was drawn yet.
+    """
+    kept = load_map(workspace, run)
+    if kept is None:
+        raise ModelError("E-MODEL-EMPTY", f"run {run} has no map yet; draw it with python -m core map --run {run}.")
+    pipeline, spaces = run_spaces(workspace, run)
+    return save_map(workspace, replace(kept, report=space_report(spaces, pipeline.catalogue)), folder)
 
 
 def run_spaces(

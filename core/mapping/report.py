@@ -14,24 +14,31 @@ from core.evaluate import alignment as measure
 from core.evaluate.truth import planted_truth
 from core.features import parts_of
 from core.mapping.space import Sides, Spaces
+from core.prepare.mismatch import FEWEST, doubt
 
 AT_MOST = 5000  # items that are measured; more are sampled
 SEED = 0
 FEWEST_HELD_OUT = 30  # items with two modalities that training has not seen; fewer say too little
 KS = (1, 5, 10)
 WORST_OF_PAIR = 8  # told of each pair of modalities, so that one loud pair does not hide the others
+OTHERS, ALIGNER = "others", "aligner"
+JUDGES = {  # of the pairs that may not belong together
+    OTHERS: "a map fitted on the other items, and the other media of the same item",
+    ALIGNER: "the distance after alignment, by an aligner that was trained on these very pairs",
+}
 
 
-def space_report(spaces: Spaces, catalogue: Catalogue, worst: int = 24) -> dict[str, Any]:
+def space_report(spaces: Spaces, catalogue: Catalogue, worst: int = 24, judge: str = OTHERS) -> dict[str, Any]:
     """Everything that `align-report` prints, run and catalogue aside; keys as in its help.
 
-    Measured on items that training has not seen, where there are enough of them; `evaluated` says which.
+    Measured on items that training has not seen, where there are enough of them; `evaluated` says which. judge: of the
+    worst pairs, one of JUDGES; the numbers of the space are the same with any.
     """
     rows, evaluated = measured_items(spaces)
     pairs = {f"{a}-{b}": (a, b) for a, b in combinations(spaces.modalities, 2)}
     both = {name: rows[spaces.present[a][rows] & spaces.present[b][rows]] for name, (a, b) in pairs.items()}
     usable = {name: pair for name, pair in pairs.items() if len(both[name]) >= measure.FEWEST}
-    listed = worst_pairs(spaces, catalogue)
+    listed = worst_pairs(spaces, catalogue, judge)
     return {
         "evaluated": evaluated,
         "pairs": {name: pair_numbers(spaces, catalogue, *pair, both[name]) for name, pair in usable.items()},
@@ -147,22 +154,61 @@ def alignment_numbers(spaces: Spaces, a: Modality, b: Modality, rows: NDArray[np
 # ---- pairs that do not belong together
 
 
-def worst_pairs(spaces: Spaces, catalogue: Catalogue) -> list[dict[str, Any]]:
+def worst_pairs(spaces: Spaces, catalogue: Catalogue, judge: str = OTHERS) -> list[dict[str, Any]]:
     """Every medium against every medium of another modality of the same item, the least likely pairs first.
 
-    `distance` is ||x - y||; `excess` is that in standard deviations above the mean of its like: training pulls the
-    pairs it sees together, so that distances of seen and of unseen items cannot be compared as they are.
+    `distance` is ||x - y|| after alignment; `excess` is how unlikely the pair is, in standard deviations, and `judge`
+    who says so: one of JUDGES, of few items always the aligner, since nothing can be fitted on the others.
     """
     pairs: list[dict[str, Any]] = []
     for a, b in combinations(spaces.modalities, 2):
-        found = side_by_side(spaces, catalogue, (a, spaces.sides[a]), (b, spaces.sides[b]))
-        for trained in (True, False):
-            like = [pair for pair in found if pair["trained"] is trained]
-            distances = np.array([pair["distance"] for pair in like])
-            for pair in like:
-                pair["excess"] = float((pair["distance"] - distances.mean()) / (distances.std() or 1.0))
-        pairs += found
+        left, right = spaces.sides[a], spaces.sides[b]
+        places = side_by_side(left, right)
+        if len(places) < 2:
+            continue
+        distances = measure.pair_distances(left.vectors[places[:, 0]], right.vectors[places[:, 1]])
+        enough = judge == OTHERS and len(np.unique(left.items[places[:, 0]])) >= FEWEST
+        seen = spaces.trained[right.items[places[:, 1]]]
+        excess = (
+            judged_by_others(left, right, places, catalogue) if enough else beyond_like(np.asarray(distances), seen)
+        )
+        pairs += [
+            {
+                "item_id": catalogue.items[right.items[j]].item_id, "title": catalogue.items[right.items[j]].title,
+                "modalities": [a, b], a: left.names[i], b: right.names[j], "distance": float(distance),
+                "trained": bool(trained), "excess": float(beyond), "judge": OTHERS if enough else ALIGNER,
+            }
+            for (i, j), distance, trained, beyond in zip(places, distances, seen, excess, strict=True)
+        ]  # fmt: skip
     return sorted(pairs, key=lambda pair: -pair["excess"])
+
+
+def side_by_side(left: Sides, right: Sides) -> NDArray[np.int64]:
+    """(n, 2) the rows of both sides that belong to one item."""
+    of_item: dict[int, list[int]] = {}
+    for number, row in enumerate(left.items.tolist()):
+        of_item.setdefault(row, []).append(number)
+    places = [(i, j) for j, row in enumerate(right.items.tolist()) for i in of_item.get(row, ())]
+    return np.array(places, dtype=np.int64).reshape(-1, 2)
+
+
+def judged_by_others(
+    left: Sides, right: Sides, places: NDArray[np.int64], catalogue: Catalogue
+) -> NDArray[np.float64]:  # fmt: skip
+    """(n,) see `core.prepare.mismatch.doubt`: on the encoders' own vectors, since the aligner has seen these pairs."""
+    keys = [catalogue.items[row].item_id for row in left.items]
+    media, others = right.raw[places[:, 1]].astype(np.float64), left.raw.astype(np.float64)
+    return doubt(media, others, places[:, 0], keys, AT_MOST)
+
+
+def beyond_like(distances: NDArray[np.float64], trained: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(n,) standard deviations above the mean of their like: training pulls the pairs it sees together, so that
+    distances of seen and of unseen items cannot be compared as they are."""
+    excess = np.zeros(len(distances))
+    for like in (trained, ~trained):
+        if like.any():
+            excess[like] = (distances[like] - distances[like].mean()) / (distances[like].std() or 1.0)
+    return excess
 
 
 def worst_of(listed: Sequence[Mapping[str, Any]], pair: tuple[Modality, Modality]) -> dict[str, Any]:
@@ -171,32 +217,9 @@ def worst_of(listed: Sequence[Mapping[str, Any]], pair: tuple[Modality, Modality
     return {"compared": len(own), "pairs": own[:WORST_OF_PAIR]}
 
 
-def side_by_side(
-    spaces: Spaces, catalogue: Catalogue, one: tuple[Modality, Sides], other: tuple[Modality, Sides]
-) -> list[dict[str, Any]]:
-    (a, left), (b, right) = one, other
-    of_item: dict[int, list[int]] = {}
-    for number, row in enumerate(left.items.tolist()):
-        of_item.setdefault(row, []).append(number)
-    places = [(i, j) for j, row in enumerate(right.items.tolist()) for i in of_item.get(row, ())]
-    if len(places) < 2:
-        return []
-    distances = measure.pair_distances(
-        left.vectors[[i for i, _ in places]], right.vectors[[j for _, j in places]]
-    )  # fmt: skip
-    return [
-        {
-            "item_id": catalogue.items[right.items[j]].item_id, "title": catalogue.items[right.items[j]].title,
-            "modalities": [a, b], a: left.names[i], b: right.names[j], "distance": float(distance),
-            "trained": bool(spaces.trained[right.items[j]]),
-        }
-        for (i, j), distance in zip(places, distances, strict=True)
-    ]  # fmt: skip
-
-
 def found_faults(catalogue: Catalogue, pairs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Where the truth ships: how well the list finds the wrong photos, over all pairs and over those of items that
-    training has not seen. In sample an aligner has been trained to bring wrong pairs together too."""
+    training has not seen: in sample an aligner has been trained to bring wrong pairs together too."""
     truth = planted_truth(catalogue)
     if truth is None:
         return {}

@@ -22,11 +22,13 @@ FUSED = "fused"
 @dataclass(frozen=True, kw_only=True)
 class Sides:
     """Every photo, sound or clip by itself, and the words of an item as one, since a sentence may be about anything:
-    the row of its item (n,), its path or text, its aligned unit vector (n, D)."""
+    the row of its item (n,), its path or text, its aligned unit vector (n, D), the encoder's own pooled vector
+    (n, E)."""
 
     items: NDArray[np.int64]
     names: tuple[str, ...]
     vectors: NDArray[np.float32]
+    raw: NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +67,7 @@ def spaces_of(pipeline: Pipeline, features: Features) -> Spaces:
     modalities = pipeline.model.modalities
     present = {m: np.array([bool(item.get(m)) for item in features.items]) for m in modalities}
     trained = (pipeline.known >= 0).cpu().numpy()
-    raw = {m: mean_states(features, m) for m in modalities}
+    raw = {m: mean_states(features, m, features.items) for m in modalities}
     after = aligned(pipeline, features, features.items)
     width = pipeline.settings.width
     return Spaces(
@@ -79,13 +81,13 @@ def spaces_of(pipeline: Pipeline, features: Features) -> Spaces:
     )
 
 
-def mean_states(features: Features, modality: Modality) -> NDArray[np.float32]:
-    """(N, E) the encoder's pooled vector, mean over the media of an item."""
-    raw = np.zeros((len(features.items), features.widths[modality]), dtype=np.float32)
-    for row, item in enumerate(features.items):
-        media = item.get(modality, ())
+def mean_states(features: Features, modality: Modality, things: Sequence[Media]) -> NDArray[np.float32]:
+    """(B, E) the encoder's pooled vector, mean over the media of a thing; zero where it has none."""
+    raw = np.zeros((len(things), features.widths[modality]), dtype=np.float32)
+    for row, one in enumerate(things):
+        media = one.get(modality, ())
         if media:
-            raw[row] = np.mean([features.states[modality][one].pooled for one in media], axis=0, dtype=np.float32)
+            raw[row] = np.mean([features.states[modality][at].pooled for at in media], axis=0, dtype=np.float32)
     return raw
 
 
@@ -119,11 +121,13 @@ def sides_of(pipeline: Pipeline, features: Features, modality: Modality) -> Side
             owners.append((row, " ".join(names), tuple(media)))
         elif modality != "text":
             owners += [(row, name, (one,)) for name, one in zip(names, media, strict=True)]
-    alone = aligned(pipeline, features, [{modality: media} for *_, media in owners])[modality] if owners else None
+    alone = [{modality: media} for *_, media in owners]
+    empty = np.zeros((0, pipeline.settings.width), dtype=np.float32)
     return Sides(
         items=np.array([row for row, *_ in owners], dtype=np.int64),
         names=tuple(name for _, name, _ in owners),
-        vectors=np.zeros((0, pipeline.settings.width), dtype=np.float32) if alone is None else alone,
+        vectors=aligned(pipeline, features, alone)[modality] if alone else empty,
+        raw=mean_states(features, modality, alone),
     )
 
 

@@ -68,11 +68,12 @@ class StoredMap:
         return self.slots[:-1]
 
 
-def save_map(workspace: Workspace, drawn: StoredMap) -> Path:
-    """Keeps a map, whole or in part, in place of an earlier one; returns its JSON file. Raises StoreError."""
+def save_map(workspace: Workspace, drawn: StoredMap, folder: Path | None = None) -> Path:
+    """Keeps a map, whole or in part, in place of an earlier one; returns its JSON file. folder: by default the
+    workspace's. Raises StoreError."""
     from safetensors.numpy import save
 
-    folder = map_folder(workspace, drawn.model)
+    folder = folder or map_folder(workspace, drawn.model)
     tensors = {
         "present": drawn.present, "vectors": drawn.vectors.astype(np.float16), "clusters": drawn.clusters,
         "kept": drawn.kept.astype(np.float32),

@@ -230,6 +230,13 @@ def gallery(shown: map_services.Drawing, item_ids: Sequence[str], most: int = 12
 
 # ---- worst pairs
 
+JUDGED = {  # who says that a pair is unlikely: see core/mapping/report.py
+    "others": "judged by a map fitted on the other products and by the other files of the same product, since the "
+    "aligner was trained on these very pairs. Deviations count from the usual pair; the distance is that after "
+    "alignment.",
+    "aligner": "far apart after alignment. Deviations compare a pair with others that training has, or has not, seen.",
+}
+
 
 def worst_pair(shown: map_services.Drawing, pair: Mapping[str, Any], place: int) -> None:
     """Both sides of a product that do not fit each other."""
