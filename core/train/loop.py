@@ -266,6 +266,7 @@ def fit_heads(model: Model, data: TrainingData, penalty: float) -> None:
     heads: Any = model.aligner.heads
     first, *others = model.modalities
     things = [(ask.media, ask.item) for ask in data.asks] + [(data.items[row], row) for row in data.trainable]
+    training, _ = model.training, model.eval()
     for m in others:
         pairs = [(media[m], data.items[item][first]) for media, item in things
                  if media.get(m) and data.items[item].get(first)]  # fmt: skip
@@ -274,6 +275,7 @@ def fit_heads(model: Model, data: TrainingData, penalty: float) -> None:
             with torch.no_grad():
                 targets = heads[first](data.banks[first].batch(partner), tokens=False).pooled  # (n, D)
             heads[m].start_at(data.banks[m].batch(own), targets, penalty)
+    model.train(training)
 
 
 def groups(model: Model, settings: RunSettings) -> list[dict]:
