@@ -181,8 +181,8 @@ def _talk(workspace: Workspace) -> str:
     stories = json.loads((assets / "stories.json").read_text("utf-8"))
     for story in stories:
         root = workspace.catalogue(story["catalogue"]).root
-        named = [photo for step in story["steps"] for photo in step.get("photos", ())]
-        gone = [photo for photo in named if not (root / photo).is_file()]
+        named = [path for step in story["steps"] for path in (*step.get("photos", ()), *step.get("sounds", ()))]
+        gone = [path for path in named if not (root / path).is_file()]
         if gone:
             raise Missing(f"the story {story['story_id']} lacks {gone[0]}; unpack the sample again")
     if load_book(workspace, CaseSet(run=BUNDLED_RUN, kind="review+photo")) is None:
@@ -190,7 +190,7 @@ def _talk(workspace: Workspace) -> str:
             "nobody has judged the cases of the last stop of the demo yet, which takes minutes; before the talk: "
             f"python -m core cases --run {BUNDLED_RUN} --kind review+photo"
         )
-    return f"demo of {len(stops)} stops, {len(stories)} stories with their photos, its cases are judged"
+    return f"demo of {len(stops)} stops, {len(stories)} stories with their photos and sounds, its cases are judged"
 
 
 def _database(workspace: Workspace) -> str:

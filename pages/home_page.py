@@ -8,6 +8,13 @@ from core.errors import FusescopeError
 from pages.shared import parts, services, visit, wording
 from pages.shared.theme import leading, literal
 
+
+def media_of(story: services.Story, kind: str) -> list[bytes]:
+    """The first two photos or sounds of a story's steps."""
+    paths = dict.fromkeys(path for step in story.steps for path in getattr(step, kind))
+    return services.story_media(story.catalogue, tuple(paths)[:2])
+
+
 st.title("See what a recommendation is made of")
 st.markdown(
     "Fusescope recommends products from the words of a review and a few photos. Under every product it shows how much "
@@ -19,11 +26,10 @@ st.page_link("pages/recommend_page.py", label="Ask with your own words and photo
 st.subheader("Guided stories, one click each")
 stories = services.stories()
 for place, story in zip(st.columns(max(len(stories), 1), border=True), stories, strict=False):
-    photos = list(dict.fromkeys(path for step in story.steps for path in step.photos))[:2]
     words = next((step.text for step in story.steps if step.text), "")
     with place, st.container(height="stretch", vertical_alignment="distribute"):
         with st.container(gap="small"):
-            parts.story_ingredients(services.story_photos(story.catalogue, tuple(photos)), words)
+            parts.story_ingredients(media_of(story, "photos"), words, media_of(story, "sounds"))
             st.markdown(f"**{literal(story.title)}**  \n{literal(story.lead)}")
         if st.button(
             "Open this story", key=f"home_story_{story.story_id}", icon=":material/play_arrow:", type=leading()

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from pages.shared import media_services, visit
+from pages.shared import media_services, services, visit
 from tests.test_pages import recommend_page, said, visit_app, world  # noqa: F401
+from tests.toys import RUN
 
 
 @pytest.fixture
@@ -39,6 +40,23 @@ def test_a_sound_alone_is_asked_and_the_link_restores_it(four):
     assert part.content[:4] == b"fLaC"  # our own copy
     back = visit_app(recommend_query=at.query_params["recommend_query"])
     assert [box.type for box in back.get("audio")] == ["audio"]
+
+
+def test_a_story_with_a_sound_asks_with_it_and_its_card_plays_it(four, monkeypatch):
+    steps = tuple(
+        services.StoryStep(label=name, look=f"Hear {name}.", text="a mug", sounds=(f"{name}.wav",)) for name in "ab"
+    )
+    told = services.Story(story_id="heard", title="Two sounds", lead="", catalogue="toy", run=RUN, steps=steps)
+    files = {"a.wav": tone(1.0), "b.wav": tone(2.0)}
+    monkeypatch.setattr(services, "stories", lambda: (told,))
+    monkeypatch.setattr(four.workspace, "media", lambda catalogue, path: files[path])
+    home = visit_app()
+    assert len(home.get("audio")) == 2
+    home.button(key="home_story_heard").click().run()
+    assert not home.exception and four.pipeline.asked[-1].text == "a mug"
+    assert [part.content for part in four.pipeline.asked[-1].of_modality("audio")] == [files["a.wav"]]
+    visit_app(recommend_story="heard", recommend_step="2")
+    assert [part.content for part in four.pipeline.asked[-1].of_modality("audio")] == [files["b.wav"]]
 
 
 def test_a_broken_sound_is_refused_in_words_with_its_code(four):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.domain import Query
+from core.domain import Part, Query
 from core.evaluate.protocols import split_by
 from core.evaluate.splits import COLD, TRAIN
 from core.workspace import BUNDLED_RUNS, Workspace
@@ -91,3 +91,26 @@ def test_a_known_user_is_ranked_for_without_any_words(pipeline):
     assert answer.scope == "item"
     assert answer.coalitions.shape == (4, len(answer.item_ids))
     assert all(sum(item.shares.values()) == pytest.approx(1) for item in answer.items)
+
+
+def test_the_story_of_two_sounds_leads_to_what_it_says(workspace):
+    """Six candle holders first, then, without a word changed, fabric: both sounds are of cold products."""
+    from core.pipeline import open_pipeline
+
+    stories = json.loads((ROOT / "assets" / "stories.json").read_text("utf-8"))
+    told = next(story for story in stories if story["story_id"] == "same-words-sounds")
+    pipeline, heard = open_pipeline(workspace, told["run"]), workspace.catalogue("studio").root / "truth.json"
+    truth = json.loads(heard.read_text("utf-8"))
+    assert {step["sounds"][0].split("/")[1].split("_")[0] for step in told["steps"]} <= set(truth["cold"]["items"])
+    first, second = ([truth["items"][item.item_id]["heard"] for item in pipeline.recommend(query, top=3).items]
+                     for query in (sound_query(workspace, step) for step in told["steps"]))  # fmt: skip
+    assert told["steps"][0]["text"] == told["steps"][1]["text"]
+    assert {one["family"] for one in first} == {"candle_holder"}
+    assert {one["material"] for one in second} == {"fabric"}
+
+
+def sound_query(workspace: Workspace, step: dict) -> Query:
+    sounds = tuple(
+        Part(modality="audio", content=workspace.media("studio", path), name=path) for path in step["sounds"]
+    )  # fmt: skip
+    return Query(parts=Query.of(text=step["text"]).parts + sounds)

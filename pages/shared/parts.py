@@ -66,14 +66,16 @@ def foot(device: str, more: str = "") -> None:
     )
 
 
-def story_ingredients(photos: Sequence[bytes], words: str) -> None:
-    """What goes into a guided story: its photos and its words, side by side."""
+def story_ingredients(photos: Sequence[bytes], words: str, sounds: Sequence[bytes] = ()) -> None:
+    """What goes into a guided story: its photos and its words, side by side, and its sounds to listen to."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         for number, photo in enumerate(photos, start=1):
             st.image(photo, width=104, alt=f"Customer photo {number} of this story")
         if words:
             with st.container(width="stretch"):
                 st.markdown(f":gray[*“{literal(words)}”*]")
+    for sound in sounds:
+        st.audio(sound, format="audio/ogg")
 
 
 def message_card(notice: Notice, *, refused: bool | None = None, narrow: bool = False) -> None:

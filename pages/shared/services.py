@@ -104,12 +104,13 @@ class Story:
 
 @dataclass(frozen=True, kw_only=True)
 class StoryStep:
-    """One query of a story; photos are paths inside the story's catalogue."""
+    """One query of a story; photos and sounds are paths inside the story's catalogue."""
 
     label: str
     look: str
     text: str = ""
     photos: tuple[str, ...] = ()
+    sounds: tuple[str, ...] = ()
     view: str = ""
 
 
@@ -329,27 +330,25 @@ def stories() -> tuple[Story, ...]:
 
 
 def _story(row: dict[str, Any]) -> Story:
-    steps = tuple(StoryStep(**(step | {"photos": tuple(step.get("photos", ()))})) for step in row["steps"])
+    media = ("photos", "sounds")
+    steps = tuple(StoryStep(**(step | {name: tuple(step.get(name, ())) for name in media})) for step in row["steps"])
     return Story(**(row | {"steps": steps}))
 
 
 def story_query(told: Story, step: int) -> Query:
     chosen = told.steps[step - 1]
-    photos = tuple(
-        Part(modality="image", content=story_photo(told.catalogue, path), name=Path(path).name)
-        for path in chosen.photos
-    )
-    return Query(parts=Query.of(text=chosen.text).parts + photos)
+    given = {"image": chosen.photos, "audio": chosen.sounds}
+    media = tuple(
+        Part(modality=modality, content=workspace().media(told.catalogue, path), name=Path(path).name)
+        for modality, paths in given.items() for path in paths
+    )  # fmt: skip
+    return Query(parts=Query.of(text=chosen.text).parts + media)
 
 
-def story_photo(catalogue: str, path: str) -> bytes:
-    return workspace().media(catalogue, path)
-
-
-def story_photos(catalogue: str, paths: tuple[str, ...]) -> list[bytes]:
-    """The photos of a story's card; none when one of them is not there."""
+def story_media(catalogue: str, paths: tuple[str, ...]) -> list[bytes]:
+    """Photos or sounds of a story's card; none when one of them is not there."""
     try:
-        return [story_photo(catalogue, path) for path in paths]
+        return [workspace().media(catalogue, path) for path in paths]
     except (FusescopeError, OSError):
         return []
 
