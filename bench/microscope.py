@@ -34,10 +34,10 @@ from core.evaluate.splits import TRAIN
 from core.evaluate.trust import Case, Found, Tried, contents_of, draw_cases, scorer_of, tried, verdicts
 from core.explain.attribution import METHODS
 from core.explaining import Microscope, explain
-from core.features import Features, catalogue_features
+from core.features import Features, catalogue_features, mean_states
 from core.files import write_atomic
 from core.pipeline import Pipeline, open_pipeline
-from core.prepare.mismatch import media_rows, wrong_media
+from core.prepare.mismatch import doubt, media_rows, misfit
 from core.workspace import Workspace
 
 PAGE = 20
@@ -203,24 +203,27 @@ def truth(options: Options) -> Answer:
 
 
 def swaps(options: Options) -> Answer:
-    """Photos of a tenth of the media change places among themselves, never within one item."""
+    """Photos of a tenth of the media change places among themselves, never within one item; judged as the worst pairs
+    of the map are, and by the words alone, as cleaning does."""
     [folder] = options.folders
     catalogue, _ = read_folder(folder, folder.name)
     features = catalogue_features(catalogue, RunSettings(), options.home / "vectors", interactions=False)
     owner, row, _ = media_rows(catalogue, features, "image")
-    areas = []
+    photos = mean_states(features.states["image"], [(at,) for at in row])
+    worded = sorted(set(owner))
+    words = mean_states(features.states["text"], [features.items[at]["text"] for at in worded])
+    own, keys = np.searchsorted(worded, owner), [catalogue.items[at].item_id for at in worded]
+    areas: dict[str, list[float]] = {"worst pairs": [], "words alone": []}
     for seed in range(options.seeds):
         generator = np.random.default_rng(seed)
         chosen = generator.permutation(len(owner))[: max(2, len(owner) // 10)]
-        given = apart(generator, [owner[at] for at in chosen])
-        states = list(features.states["image"])
-        for at, other in zip(chosen, given, strict=True):
-            states[row[at]] = features.states["image"][row[chosen[other]]]
-        found = wrong_media(catalogue, replace(features, states={**features.states, "image": states}))
-        wrong = np.zeros(len(owner), dtype=bool)
-        wrong[chosen] = True
-        areas.append(area_under_curve(np.array([mark.score for mark in found.marks]), wrong))
-    return {"folder": folder.name, "photos": len(owner), "swapped": len(chosen), "auc": areas}
+        swapped = photos.copy()
+        swapped[chosen] = photos[chosen[apart(generator, [owner[at] for at in chosen])]]
+        wrong = np.isin(np.arange(len(owner)), chosen)
+        areas["worst pairs"].append(area_under_curve(doubt(swapped, words, own, keys), wrong))
+        areas["words alone"].append(area_under_curve(misfit(swapped, words, own, keys)[0], wrong))
+    return {"folder": folder.name, "photos": len(owner), "swapped": len(chosen), "auc": areas,
+            "mean": {name: float(np.mean(found)) for name, found in areas.items()}}  # fmt: skip
 
 
 def apart(generator: np.random.Generator, owners: list[int]) -> np.ndarray:
