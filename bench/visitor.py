@@ -32,9 +32,10 @@ class Seen:
 
 @dataclass
 class Visitor:
-    """One tab at Recommend. `port` on this machine; call `open` first."""
+    """One tab at Recommend. `port` on this machine; call `open` first. before: the session this tab had until now."""
 
     port: int
+    before: str = ""
     socket: ClientConnection | None = None
     session: str = ""
     token: str = ""
@@ -45,8 +46,9 @@ class Visitor:
 
     async def open(self, page: str = "recommend", patience: float = 120) -> Seen:
         self.token = await asyncio.to_thread(self._xsrf)
+        offered = ["streamlit", self.token or "none", *filter(None, [self.before])]
         self.socket = await connect(
-            f"ws://127.0.0.1:{self.port}/_stcore/stream", subprotocols=["streamlit", self.token or "none"],
+            f"ws://127.0.0.1:{self.port}/_stcore/stream", subprotocols=offered,
             max_size=LARGEST, origin=f"http://127.0.0.1:{self.port}", additional_headers={"Cookie": self._cookie()},
             proxy=None, ping_timeout=None,
         )  # fmt: skip

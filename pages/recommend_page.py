@@ -363,7 +363,7 @@ if address:
 
 st.header("Recommend", anchor=False)
 wording.use_run(services.run_chosen(run or st.session_state.get(visit.RUN)))
-parts.message_cards(address_notices, refused=False)
+parts.message_cards((*visit.told_anew(), *address_notices), refused=False)
 if refused:
     parts.refusal(refused, title="This address leads nowhere")
 if query and address.story:

@@ -1,4 +1,4 @@
-"""Security checks that need a running server (S9, S10, S13), and what arrives by socket: cases 904, 905, 909, 910."""
+"""Security checks that need a running server (S9, S10, S13), and what arrives by socket: cases 904 to 906, 909, 910."""
 
 import asyncio
 import contextlib
@@ -105,6 +105,29 @@ def test_905_a_choice_that_was_never_offered_is_not_taken_and_the_page_stands(se
     seen, later = in_own_loop(choose())
     assert not seen.failed and b"no-such-run" not in seen.content.replace(b"no-such-run is not", b"")
     assert not later.failed and b"products" in later.content
+
+
+def test_906_a_tab_that_is_older_than_its_session_is_told_so_until_it_asks(server):
+    """As after a restart: the tab names a session that this server never had. One that comes back to its own is not."""
+
+    async def come_back():
+        stale = Visitor(port=server.port, before="4f8e5a9c-gone-with-the-old-server")
+        first = await stale.open()
+        await stale.ask("a red mug")
+        later = await stale.ask("a blue mug")
+        fresh = Visitor(port=server.port)
+        opened = await fresh.open()
+        await stale.close()
+        await fresh.close()
+        again = Visitor(port=server.port, before=fresh.session)
+        resumed = await again.open()
+        await again.close()
+        return first, later, opened, resumed, (fresh.session, again.session)
+
+    first, later, opened, resumed, sessions = in_own_loop(come_back())
+    assert not any(one.failed for one in (first, later, opened, resumed)) and sessions[0] == sessions[1]
+    told = [b"this tab is older" in one.content for one in (first, later, opened, resumed)]
+    assert told == [True, False, False, False] and b"N\\-SESSION\\-NEW" in first.content
 
 
 def test_910_25_mb_of_text_by_socket_harm_nobody(server):

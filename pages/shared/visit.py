@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.domain import Notice, Query
 
@@ -34,6 +35,7 @@ TOPS = (4, 8, 12, 24)
 DEFAULT_TOP = 12
 
 _OPENED, _KEPT, _ROUND, _NOTICES, _ACTIONS = "visit_opened", "visit_kept", "visit_round", "visit_notices", "visit_acts"
+_ANEW = "visit_anew"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +109,7 @@ def start_afresh() -> None:
     """Callback: forgets what is shown and empties the inputs."""
     for key in (_OPENED, _KEPT, _NOTICES, TEXT, USER):
         st.session_state.pop(key, None)
+    st.session_state[_ANEW] = False
     st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
     st.query_params.clear()
 
@@ -133,8 +136,28 @@ def in_round(key: str) -> str:
     return key if turn <= 1 else f"{key}_{turn}"
 
 
+def told_anew() -> tuple[Notice, ...]:
+    """Until the next question: the tab was open before this visit began, so what it held but never sent is gone."""
+    if _ANEW not in st.session_state:
+        st.session_state[_ANEW] = _tab_is_older()
+    message = (
+        "this tab is older than the visit it belongs to now; the app was started anew, or you were away for long. The "
+        "question in the address is shown again. What was typed or chosen after it is gone; give it again."
+    )
+    return (Notice(code="N-SESSION-NEW", message=message),) if st.session_state[_ANEW] else ()
+
+
+def _tab_is_older() -> bool:
+    """A tab that connects again names the visit it had: the third of the protocols it offers."""
+    offered = st.context.headers.get("Sec-WebSocket-Protocol", "").split(",")
+    mine = get_script_run_ctx(suppress_warning=True)
+    return len(offered) > 2 and mine is not None and offered[2].strip() not in ("", mine.session_id)
+
+
 def remember_notices(notices: tuple[Notice, ...]) -> None:
+    """Of the question that was just asked."""
     st.session_state[_NOTICES] = [[notice.code, notice.message, notice.where] for notice in notices]
+    st.session_state[_ANEW] = False
 
 
 def notices() -> tuple[Notice, ...]:
