@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from pages.shared import demo, served
+from pages.shared import access, demo, served
 
 ROOT = Path(__file__).resolve().parent
 
@@ -16,6 +16,9 @@ ROOT = Path(__file__).resolve().parent
 def draw() -> None:
     st.set_page_config(page_title="Fusescope", page_icon=str(ROOT / "assets" / "mark.svg"), layout="wide")
     st.logo(str(ROOT / "assets" / "logo.svg"), size="large")
+    if not access.role():
+        st.navigation([st.Page(access.draw_door, title="Sign in", url_path="sign-in")], position="hidden").run()
+        return
     page = st.navigation(
         [
             st.Page(ROOT / "pages" / "home_page.py", title="Home", icon=":material/home:", default=True),
@@ -64,6 +67,7 @@ def draw() -> None:
         ],
         position="top",
     )
+    access.draw_badge()
     demo.draw_bar()
     page.run()
 
@@ -72,4 +76,5 @@ if get_script_run_ctx(suppress_warning=True) is not None:
     draw()
 elif __name__ != "__main__":
     served.stay_at_home()
+    access.check_secrets()
     app = st.App(__file__, middleware=served.middleware())

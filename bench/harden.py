@@ -28,9 +28,9 @@ FILES: Mapping[str, tuple[str, ...]] = {
     "corpus": ("test_bad_inputs_*.py", "test_properties.py"),
     "codes": ("test_codes.py",),
     "faults": ("test_faults*.py",),
-    "security": ("test_security*.py",),
+    "security": ("test_security*.py", "test_access.py"),
 }
-NUMBERED = {"faults": ("f", 19), "security": ("s", 18)}
+NUMBERED = {"faults": ("f", 19), "security": ("s", 19)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,8 @@ FusescopeError              anything below; `str(error)` is fit for the screen, 
 |-- ShapeError              arrays whose shapes do not belong together (a programming error, told in words)
 |-- ModelError              E-MODEL-*: weights or run files that may not be loaded
 |-- StoreError              E-DB-*, E-DISK-*
-`-- JobError                E-JOB-*, E-QUEUE-*, E-WORKER-*
+|-- JobError                E-JOB-*, E-QUEUE-*, E-WORKER-*
+`-- RoleError               E-SESSION-ROLE: who signed in may look, not change
 """
 
 from collections.abc import Iterable
@@ -97,3 +98,7 @@ class StoreError(FusescopeError):
 
 class JobError(FusescopeError):
     """Long work that could not start or died."""
+
+
+class RoleError(FusescopeError):
+    """Whoever signed in may look, not change anything."""

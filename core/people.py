@@ -39,7 +39,7 @@ DEFAULT_LABELS: dict[str, str] = {
 }
 Kept = TypeVar("Kept")
 TRIES = 4  # each waits half a minute for the lock
-MOST_AUTHOR, MOST_LABEL, MOST_LABELS, MOST_NOTE, MOST_AT_ONCE = 40, 40, 9, 2000, 1000
+MOST_AUTHOR, MOST_LABEL, MOST_LABELS, MOST_NOTE, MOST_AT_ONCE = 80, 40, 9, 2000, 1000
 LABEL = re.compile(r"[^\x00-\x1f|]{1,40}")
 COLUMNS = ("case", "user", "item", "author", "labels", "note", "updated")
 
@@ -111,8 +111,11 @@ def annotations_mark(workspace: Workspace, catalogue: str) -> str:
 
 
 def author_name(raw: str) -> str:
-    """A name to sign with. Raises InputError when nothing is left of it."""
-    name = " ".join(clean_fragment(raw)[0].split())[:MOST_AUTHOR].strip()
+    """A name to sign with; a mail address stays, or all who sign with theirs would be one.
+
+    Raises InputError when nothing is left of it.
+    """
+    name = " ".join(clean_fragment(raw, personal=False)[0].split())[:MOST_AUTHOR].strip()
     if not name:
         raise _refused("nobody signed; a name of one letter or more was expected. Fill in your name.")
     return name

@@ -239,7 +239,8 @@ def test_every_page_but_the_default_one_has_its_own_address():
     assert all(ast.unparse(words.get("default", ast.Constant(value=False))) == "True" for words in nameless)
     assert len(nameless) <= 1 and len(addresses) == len(set(addresses))
     assert not [address for address in addresses if address.endswith("_page")]
-    assert len(calls) == len([file for file in page_files() if file.stem.endswith("_page")])
+    files = [call for call in calls if ast.unparse(call.args[0]) != "access.draw_door"]  # no file: who is not let in
+    assert len(files) == len([file for file in page_files() if file.stem.endswith("_page")])
 
 
 FORBIDDEN_NAMES = {"eval", "exec", "compile", "__import__"}

@@ -19,7 +19,7 @@ from core.domain import Catalogue, Modality
 from core.errors import FusescopeError, InputError
 from core.files import digest_bytes, write_atomic
 from core.jobs.queue import JobInfo
-from pages.shared import services
+from pages.shared import access, services
 
 if TYPE_CHECKING:
     from core.evaluate.splits import Fingerprint
@@ -157,7 +157,7 @@ def look_deeper(name: str) -> JobInfo:
     """Starts the search for faults that need vectors. Raises JobError, StoreError."""
     from core.jobs.queue import start
 
-    return start(services.workspace(), "clean", name, ("--catalogue", name))
+    return start(access.writable(), "clean", name, ("--catalogue", name))
 
 
 def marks_csv(found: Findings) -> bytes:
@@ -208,7 +208,7 @@ def import_upload(name: str, file: str, data: bytes) -> JobInfo:
     """Keeps the upload in the workspace and starts its import. Raises InputError, JobError, StoreError."""
     from core.importing import UPLOADS
 
-    workspace = services.workspace()
+    workspace = access.writable()
     workspace.check_name(name, "catalogue")
     ending = Path(file).suffix.lower() if Path(file).suffix.lower() in (".zip", ".csv") else ".zip"
     kept = workspace.home / UPLOADS / f"{digest_bytes(data)[:32]}{ending}"
@@ -219,7 +219,7 @@ def import_upload(name: str, file: str, data: bytes) -> JobInfo:
 
 def import_path(name: str, path: str) -> JobInfo:
     """Imports a folder or zip of this machine. Raises InputError, JobError, StoreError."""
-    workspace = services.workspace()
+    workspace = access.writable()
     workspace.check_name(name, "catalogue")
     source = Path(path.strip()).expanduser()
     if not path.strip() or not source.is_absolute() or not source.exists():
@@ -234,7 +234,7 @@ def import_path(name: str, path: str) -> JobInfo:
 def _start_import(name: str, source: Path, *more: str) -> JobInfo:
     from core.jobs.queue import start
 
-    return start(services.workspace(), "import", name, (str(source), "--name", name, "--format", "auto", *more))
+    return start(access.writable(), "import", name, (str(source), "--name", name, "--format", "auto", *more))
 
 
 def jobs() -> tuple[JobInfo, ...]:
@@ -254,7 +254,7 @@ def jobs() -> tuple[JobInfo, ...]:
 def cancel(ident: int) -> None:
     from core.jobs.queue import cancel as stop
 
-    stop(services.workspace(), ident)
+    stop(access.writable(), ident)
 
 
 def resume(ident: int) -> FusescopeError | None:
@@ -262,7 +262,7 @@ def resume(ident: int) -> FusescopeError | None:
     from core.jobs.queue import resume as again
 
     try:
-        again(services.workspace(), ident)
+        again(access.writable(), ident)
     except FusescopeError as reason:
         return reason
     return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.errors import FusescopeError
-from pages.shared import errors_parts, parts, services
+from pages.shared import access, errors_parts, parts
 from pages.shared import errors_services as errors
 from pages.shared import errors_visit as visit
 from pages.shared.theme import literal
@@ -23,7 +23,11 @@ MOST_GONE = 100  # rows of labels without a case that are shown; the files hold 
 
 
 def draw_author() -> str:
-    """Who signs; kept for this visit."""
+    """Who signs, kept for this visit: whoever signed in, else the name that is given. "" signs nothing."""
+    if access.signing_in():
+        name = visit.author()
+        st.caption(f"Signed by {literal(name)}." if name else "You may look; labels and notes are for annotators.")
+        return name
     return (
         st.text_input(
             "Your name", key=visit.AUTHOR, placeholder="sign to label", max_chars=40, persist_state="session",
@@ -39,7 +43,7 @@ def draw_labels(found: CaseBook, place: int, said: Sequence[Annotation]) -> None
     given = mine.labels if mine else ()
     catalogue = found.catalogue.name
     if author and mine is None:
-        _told(lambda: errors.people().put_seen(services.workspace(), catalogue, ref, author))
+        _told(lambda: errors.people().put_seen(access.writable(), catalogue, ref, author))
     with st.container(horizontal=True, gap="xsmall", key="errors_labels"):
         for number, (label, meaning) in enumerate(errors.label_set().items(), start=1):
             st.button(
@@ -73,7 +77,7 @@ def draw_many(found: CaseBook, places: Sequence[int]) -> None:
             if st.button(word, key=f"errors_many_{present}", disabled=not author):
                 done = _told(
                     lambda present=present: errors.people().put_label(
-                        services.workspace(), found.catalogue.name, errors.refs(found, places), author, label,
+                        access.writable(), found.catalogue.name, errors.refs(found, places), author, label,
                         present=present,
                     )
                 )  # fmt: skip
@@ -183,7 +187,7 @@ def _draw_set() -> None:
         if st.form_submit_button("Save the label set", icon=":material/save:"):
             lines = [line.partition(":") for line in text.splitlines() if line.strip()]
             names = {name.strip(): meaning.strip() for name, _, meaning in lines}
-            if _told(lambda: errors.people().save_label_set(services.workspace(), names) or True):
+            if _told(lambda: errors.people().save_label_set(access.writable(), names) or True):
                 st.rerun()
 
 
@@ -200,7 +204,7 @@ def _draw_files(found: CaseBook, here: Sequence[Annotation]) -> None:
         if given is not None and st.button("Add these labels", key="errors_import_go", icon=":material/upload:"):
             told = _told(
                 lambda: people.import_annotations(
-                    services.workspace(), catalogue, people.read_annotations(given.getvalue())
+                    access.writable(), catalogue, people.read_annotations(given.getvalue())
                 )
             )
             if told:
@@ -210,7 +214,7 @@ def _draw_files(found: CaseBook, here: Sequence[Annotation]) -> None:
 def _toggle(catalogue: str, ref: CaseRef, author: str, label: str, present: bool) -> None:
     """Callback of a label's button or key."""
     try:
-        errors.people().put_label(services.workspace(), catalogue, [ref], author, label, present=present)
+        errors.people().put_label(access.writable(), catalogue, [ref], author, label, present=present)
     except FusescopeError as refused:
         st.session_state[visit.REFUSED] = str(refused)
 
@@ -220,7 +224,7 @@ def _keep_note(catalogue: str, ref: CaseRef, author: str, version: int) -> None:
     words = st.session_state[visit.note_key(ref.key, version)]
     try:
         st.session_state[visit.MASKED] = errors.people().put_note(
-            services.workspace(), catalogue, ref, author, words, version
+            access.writable(), catalogue, ref, author, words, version
         )
     except FusescopeError as refused:
         st.session_state[visit.REFUSED], st.session_state[visit.DRAFT] = str(refused), words

@@ -11,7 +11,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from core.errors import FusescopeError
-from pages.shared import services
+from pages.shared import access, services
 
 if TYPE_CHECKING:
     from core.domain import Catalogue
@@ -101,7 +101,7 @@ def make(wanted: CaseSet) -> None:
     """Starts the work. Raises JobError."""
     from core.jobs.queue import start
 
-    start(services.workspace(), "cases", wanted.target, wanted.arguments())
+    start(access.writable(), "cases", wanted.target, wanted.arguments())
 
 
 # ---- lists
@@ -262,7 +262,7 @@ def saved_slices(catalogue: str) -> list[SavedSlice]:
 def save_slice(catalogue: str, name: str, conditions: Sequence[Condition], author: str) -> SavedSlice:
     from core.people import save_slice
 
-    return save_slice(services.workspace(), catalogue, name, conditions, author)
+    return save_slice(access.writable(), catalogue, name, conditions, author)
 
 
 # ---- two runs

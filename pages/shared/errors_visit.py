@@ -10,6 +10,8 @@ import re
 
 import streamlit as st
 
+from pages.shared import access
+
 RUN, KIND, PART, VIEW = "errors_run", "errors_kind", "errors_part", "errors_view"
 ORDER, SHOW, SEARCH, PAGE, METRIC = "errors_order", "errors_show", "errors_search", "errors_page", "errors_metric"
 LABEL, AUTHOR, OTHER, AS_TABLE = "errors_label", "errors_author", "errors_other", "errors_as_table"
@@ -85,6 +87,9 @@ def drop_draft() -> None:
 
 
 def author() -> str:
+    """Who signs what is said here: whoever signed in and may write, else the name that was given."""
+    if access.signing_in():
+        return access.person() if access.may_write() else ""
     return str(st.session_state.get(AUTHOR) or "").strip()
 
 

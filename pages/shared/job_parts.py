@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from pages.shared import access
 from pages.shared.theme import literal
 
 if TYPE_CHECKING:
@@ -39,12 +40,12 @@ def job_row(
                 if job.active:
                     st.button(
                         "Cancel", key=f"{key}_cancel_{job.id}", type="tertiary", icon=":material/close:",
-                        on_click=cancel[0], args=(job.id,), help=cancel[1],
+                        on_click=cancel[0], args=(job.id,), help=cancel[1], disabled=not access.may_write(),
                     )  # fmt: skip
                 elif job.state != "done":
                     st.button(
                         "Resume", key=f"{key}_resume_{job.id}", type="tertiary", icon=":material/play_arrow:",
-                        on_click=resume[0], args=(job.id,), help=resume[1],
+                        on_click=resume[0], args=(job.id,), help=resume[1], disabled=not access.may_write(),
                     )  # fmt: skip
         if job.state == "running":
             st.progress(job.fraction, text=f"{literal(job.label)} · {job.fraction:.0%} · {left(job.remaining)}")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from core import figures_map as figures
 from core.domain import Item, Query
 from core.errors import FusescopeError, JobError
-from pages.shared import map_colours, services
+from pages.shared import access, map_colours, services
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -86,7 +86,7 @@ def start(run: str) -> None:
     from core.jobs.queue import start as start_job
 
     try:
-        start_job(services.workspace(), "map", run, ("--run", run))
+        start_job(access.writable(), "map", run, ("--run", run))
     except JobError as running:
         if running.code != "E-JOB-RUNNING":
             raise
@@ -95,7 +95,7 @@ def start(run: str) -> None:
 def cancel(job: int) -> None:
     from core.jobs.queue import cancel as cancel_job
 
-    cancel_job(services.workspace(), job)
+    cancel_job(access.writable(), job)
 
 
 # ---- the figure

@@ -11,7 +11,7 @@ from core.errors import FusescopeError
 from core.evaluate.missing_kept import flat, kept_answers
 from core.jobs.queue import JobInfo
 from core.jobs.training import FILLED_BY
-from pages.shared import services
+from pages.shared import access, services
 
 KIND = "simulate-missing"
 RATIOS = (0.1, 0.3, 0.5, 0.8)
@@ -59,7 +59,7 @@ def start(
     words = ["--run", run, "--modality", modality, "--how", how, "--when", when, "--seed", str(seed)]
     words += [word for ratio in ratios for word in ("--ratio", str(ratio))]
     words += [word for method in methods for word in ("--method", method)]
-    return begin(services.workspace(), KIND, run, words)
+    return begin(access.writable(), KIND, run, words)
 
 
 def job(run: str) -> JobInfo | None:
@@ -74,13 +74,13 @@ def job(run: str) -> JobInfo | None:
 def cancel(ident: int) -> None:
     from core.jobs.queue import cancel as stop
 
-    stop(services.workspace(), ident)
+    stop(access.writable(), ident)
 
 
 def resume(ident: int) -> None:
     from core.jobs.queue import resume as again
 
-    again(services.workspace(), ident)
+    again(access.writable(), ident)
 
 
 def answers(run: str) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from core.domain import Query, Recommendation
 from core.errors import FusescopeError
 from core.figures_training import Interval
 from core.jobs.queue import JobInfo
-from pages.shared import services
+from pages.shared import access, services
 
 if TYPE_CHECKING:
     from core.evaluate.leaderboard import Board, Entry, Place
@@ -84,7 +84,7 @@ def start(settings: RunSettings, grid: Mapping[str, tuple[str, ...]] | None) -> 
     """Raises JobError, StoreError."""
     from core.jobs.training import start_training
 
-    return start_training(services.workspace(), settings, grid)
+    return start_training(access.writable(), settings, grid)
 
 
 # ---- the queue
@@ -113,13 +113,13 @@ def queue() -> tuple[Training, ...]:
 def cancel(ident: int) -> None:
     from core.jobs.queue import cancel as stop
 
-    stop(services.workspace(), ident)
+    stop(access.writable(), ident)
 
 
 def resume(ident: int) -> None:
     from core.jobs.queue import resume as again
 
-    again(services.workspace(), ident)
+    again(access.writable(), ident)
 
 
 def curves(job: JobInfo) -> tuple[str, tuple[dict[str, float], ...]]:
@@ -220,7 +220,7 @@ def measure(run: str) -> JobInfo:
     """Keeps the values of a run that came without them, as a job. Raises JobError, StoreError."""
     from core.jobs.queue import start as begin
 
-    return begin(services.workspace(), "evaluate", run, ["--run", run, "--keep"])
+    return begin(access.writable(), "evaluate", run, ["--run", run, "--keep"])
 
 
 def as_csv(rows: Sequence[Mapping[str, object]]) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from core.config import network_allowed
+from pages.shared import access
 
 HEADERS: Mapping[str, str] = {
     "x-content-type-options": "nosniff",
@@ -44,12 +45,12 @@ def middleware() -> list[Any]:
 
 
 def stay_at_home() -> None:
-    """Ends the server where it would listen to other machines and nobody said that it may."""
+    """Ends the server where it would listen to other machines, nobody signs in, and nobody said that it may."""
     address = st.get_option("server.address")
-    if address in LOOPBACK or network_allowed():
+    if address in LOOPBACK or network_allowed() or access.signing_in():
         return
     sys.exit(
         f"refused: the app would listen on {address or 'every address of this machine'}, so anybody on the network "
         "could ask, upload and train; 127.0.0.1 was expected. Start it from its own folder, or, where that is meant "
-        "and a proxy checks who comes, set FUSESCOPE_NETWORK=1."
+        "let people sign in (SECURITY.md), or put a proxy before it that checks who comes and set FUSESCOPE_NETWORK=1."
     )
