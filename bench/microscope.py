@@ -31,7 +31,7 @@ from core.errors import InputError
 from core.evaluate.alignment import area_under_curve
 from core.evaluate.protocols import split_by
 from core.evaluate.splits import TRAIN
-from core.evaluate.trust import Case, Found, Tried, contents_of, draw_cases, scorer_of, tried, verdicts
+from core.evaluate.trust import Case, Faithfulness, Tried, contents_of, draw_cases, scorer_of, tried, verdicts
 from core.explain.attribution import METHODS
 from core.explaining import Microscope, explain
 from core.features import Features, catalogue_features, mean_states
@@ -129,7 +129,7 @@ def faith(options: Options) -> Answer:
 
 
 def known_trial(case: dict[str, dict[str, Any]]) -> Tried:
-    return {name: {m: Found(**one) for m, one in by_modality.items()} for name, by_modality in case.items()}
+    return {name: {m: Faithfulness(**one) for m, one in by_modality.items()} for name, by_modality in case.items()}
 
 
 def table(options: Options) -> Answer:

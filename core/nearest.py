@@ -51,7 +51,7 @@ def in_order(values: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class TopRows:
     """Rows (k,) of an index and their scores (k,), best first; rescored: rows that were looked at in full."""
 
     rows: NDArray[np.int64]
@@ -86,18 +86,18 @@ class Index:
     def __len__(self) -> int:
         return len(self.vectors)
 
-    def top(self, query: NDArray[np.floating], k: int) -> Found:
+    def top(self, query: NDArray[np.floating], k: int) -> TopRows:
         """The k best rows for one query (D,): by falling score, equal ones by rising row."""
         asked, k = torch.from_numpy(np.ascontiguousarray(query, dtype=np.float32)), min(k, len(self))
         if k == 0:
-            return Found(rows=np.zeros(0, np.int64), scores=np.zeros(0, np.float32), rescored=0)
+            return TopRows(rows=np.zeros(0, np.int64), scores=np.zeros(0, np.float32), rescored=0)
         scores, error = self.bounds(asked) if self.scan and k < len(self) else self._plain(asked)
         slack = SLACK * float(asked.norm()) * self.longest
         floor = float((scores - error).topk(k).values[-1])
         rows = torch.nonzero(scores.add_(error) >= floor - 2 * slack)[:, 0]
         again = torch.cat([(self.vectors[part].double() * asked.double()).sum(1) for part in rows.split(BLOCK)])
         best = again.argsort(descending=True, stable=True)[:k]
-        return Found(rows=rows[best].numpy(), scores=again[best].float().numpy(), rescored=len(rows))
+        return TopRows(rows=rows[best].numpy(), scores=again[best].float().numpy(), rescored=len(rows))
 
     def bounds(self, asked: Tensor, rows: int | None = None, scan: Scan | None = None) -> tuple[Tensor, Tensor]:
         """Approximate scores (N,) of a query (D,) and how far each may be off (N,); of the first `rows` alone, and by

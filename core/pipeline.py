@@ -33,7 +33,7 @@ from core.explain.shapley import shapley, shares
 from core.features import Features, catalogue_features, encoder_name
 from core.files import read_verified, sealed, unsealed, write_atomic
 from core.model import Clock, Coalitions, Model, best_device, switch_off
-from core.rank.index import ABOVE, REACH, Found, Graph, best_columns, graph_of
+from core.rank.index import ABOVE, REACH, Graph, Shortlist, best_columns, graph_of
 from core.rank.multimodal import History
 from core.tensors import check_shapes, checked_tensors, read_tensors
 
@@ -162,7 +162,7 @@ class Pipeline:
         fused = self.model.fuse(aligned)
         return Coalitions(vectors=fused.vector, gates=fused.gates)
 
-    def shortlist(self, vector: Tensor, top: int) -> Found | None:
+    def shortlist(self, vector: Tensor, top: int) -> Shortlist | None:
         """The items that the index finds for a fused vector (D,); None where all are compared."""
         return None if self.index is None or 2 * top > REACH else self.index.search(vector.cpu().numpy(), REACH)
 

@@ -100,7 +100,7 @@ class Half:
 
     def search(self, query, k):
         rows = np.arange(0, 40, 2)[:k]
-        return module.Found(rows=rows, scores=np.zeros(len(rows), np.float32), recall=0.5, engine="a toy")
+        return module.Shortlist(rows=rows, scores=np.zeros(len(rows), np.float32), recall=0.5, engine="a toy")
 
 
 def test_recommend_prints_the_recall_of_an_approximate_answer_and_explains_it_exactly(monkeypatch) -> None:

@@ -57,7 +57,7 @@ class Case:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class Faithfulness:
     """One case, one method, one modality: areas under its curves and, as means, under the random ones; the share of
     random orders whose deletion it beats; likeness to a randomised model; what cases that are not independent share."""
 
@@ -72,7 +72,7 @@ class Found:
     group: str
 
     @classmethod
-    def of(cls, trial: Trial, likeness: float, group: str) -> Found:
+    def of(cls, trial: Trial, likeness: float, group: str) -> Faithfulness:
         return cls(
             deletion=trial.deletion.area, insertion=trial.insertion.area, rank_deletion=trial.deletion.rank_area,
             random_deletion=float(trial.random_deletion.mean()), random_insertion=float(trial.random_insertion.mean()),
@@ -157,7 +157,7 @@ def trust(
     return verdicts(found)
 
 
-Tried = Mapping[str, Mapping[Modality, Found]]  # one case: method -> modality -> what became of it
+Tried = Mapping[str, Mapping[Modality, Faithfulness]]  # one case: method -> modality -> what became of it
 
 
 def tried(
@@ -171,7 +171,7 @@ def tried(
     alike = {name: agreement(own, [attribute(model, name) for model in models]) for name, own in weights.items()}
     trials = trials_of(pipeline, scorer, case, oriented(scorer, weights), draws, level, seed)
     return {
-        name: {m: Found.of(trial, alike[name][m], case.group) for m, trial in by_modality.items()}
+        name: {m: Faithfulness.of(trial, alike[name][m], case.group) for m, trial in by_modality.items()}
         for name, by_modality in trials.items()
     }
 
@@ -260,7 +260,7 @@ EDITS: dict[Modality, tuple[Callable[[Pipeline, str], Any], Callable[[Any, Any, 
 
 def verdicts(cases: Sequence[Tried]) -> dict[str, dict[Modality, dict[str, Any]]]:
     """Differences to chance (deletion below 0 and insertion above 0 are good), Holm over all methods and modalities."""
-    found: dict[str, dict[Modality, list[Found]]] = {}
+    found: dict[str, dict[Modality, list[Faithfulness]]] = {}
     for case in cases:
         for name, apart in case.items():
             for m, one in apart.items():
@@ -282,7 +282,7 @@ def verdicts(cases: Sequence[Tried]) -> dict[str, dict[Modality, dict[str, Any]]
     return told
 
 
-def summary(rows: Sequence[Found]) -> tuple[dict[str, Any], list[float]]:
+def summary(rows: Sequence[Faithfulness]) -> tuple[dict[str, Any], list[float]]:
     groups = [one.group for one in rows]
     columns = {name: np.array([getattr(one, name) for one in rows]) for name in AREAS}
     deletion, insertion = columns["deletion"], columns["insertion"]
@@ -308,7 +308,7 @@ SIDES = ("deletion", "insertion")
 AREAS = (*SIDES, "rank_deletion", "random_deletion", "random_insertion", "random_rank_deletion", "beaten")
 
 
-def worse_than(rows: Sequence[Found], look: Sequence[Found]) -> str:
+def worse_than(rows: Sequence[Faithfulness], look: Sequence[Faithfulness]) -> str:
     """A reason where an attribution is clearly worse than plain attention on the same cases."""
     groups = [r.group for r in rows]
     deletion = paired([r.deletion for r in rows], [r.deletion for r in look], groups)

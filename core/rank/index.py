@@ -27,7 +27,7 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class Shortlist:
     """rows (k,) by falling score; scores (k,) inner products; recall: of the index; engine: of whom."""
 
     rows: NDArray[np.int64]
@@ -52,10 +52,10 @@ class Graph:
         hits = [np.isin(self.search(one, k).rows, exact.top(one, k).rows).mean() for one in asked]
         self.recall = float(np.mean(hits))
 
-    def search(self, query: Floats, k: int) -> Found:
+    def search(self, query: Floats, k: int) -> Shortlist:
         scores, rows = self.index.search(np.ascontiguousarray(query[None], dtype=np.float32), k)
         there = rows[0] >= 0
-        return Found(rows=rows[0][there], scores=scores[0][there], recall=self.recall, engine="faiss HNSW")
+        return Shortlist(rows=rows[0][there], scores=scores[0][there], recall=self.recall, engine="faiss HNSW")
 
     def to_bytes(self) -> bytes:
         """What `from_bytes` reads: the recall in eight bytes, then the graph as FAISS writes it."""
