@@ -40,6 +40,17 @@ def wanted_device() -> str:
     return os.environ.get("FUSESCOPE_DEVICE", "auto")
 
 
+INDEXES = ("auto", "pgvector")
+
+
+def wanted_index() -> str:
+    """How items are searched, by FUSESCOPE_INDEX: one of INDEXES, see `core.database_index`. Raises SettingsError."""
+    found = os.environ.get("FUSESCOPE_INDEX") or INDEXES[0]
+    if found not in INDEXES:
+        raise SettingsError(f'FUSESCOPE_INDEX is "{found[:40]}"; {" or ".join(INDEXES)} was expected. Correct it')
+    return found
+
+
 def ray_address() -> str:
     """Of a Ray cluster, by FUSESCOPE_RAY as ray.init takes it; "": one is started here, for this work alone."""
     return os.environ.get("FUSESCOPE_RAY", "")

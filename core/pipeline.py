@@ -33,7 +33,7 @@ from core.explain.shapley import shapley, shares
 from core.features import Features, catalogue_features, encoder_name
 from core.files import read_verified, sealed, unsealed, write_atomic
 from core.model import Clock, Coalitions, Model, best_device, switch_off
-from core.rank.index import ABOVE, REACH, Graph, Shortlist, best_columns, graph_of
+from core.rank.index import ABOVE, REACH, Index, Shortlist, best_columns, graph_of
 from core.rank.multimodal import History
 from core.tensors import check_shapes, checked_tensors, read_tensors
 
@@ -61,7 +61,7 @@ class Pipeline:
         people = {row.user_id for row in catalogue.interactions} if self.at_home else set()
         self.user_rows = {user: row for row, user in enumerate(told["users"]) if user in people}
         self.histories: list[list[tuple[int, float | None]]] = []
-        self.index: Graph | None = None  # of so many items that not all are compared
+        self.index: Index | None = None  # of so many items that not all are compared, or where it was asked for
         self._encoders: dict[Modality, Any] = {}
         self._loading = threading.Lock()
 

@@ -346,7 +346,9 @@ def _history_without(history: Path, told: Mapping[str, Any], after: Catalogue) -
 def _forget_vectors(workspace: Workspace, before: Catalogue, target: _Target) -> int:
     """States of their texts and photos, and all item vectors of the old version; how many states that were."""
     from core.encode.cache import VectorStore
+    from core.store.pgvectors import forget_sets
 
+    forget_sets(workspace.store)
     for path in workspace.vectors.glob(f"items/*/items-{before.version[:16]}.safetensors"):
         path.unlink()
     keys = sorted(target.text_digests | target.media_digests)

@@ -40,6 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pipeline": (BINDING - {"store", "evaluate", "train"}) | {"tensors"},
     "tensors": GROUND,
     "fallback": GROUND | {"pipeline"},
+    "database_index": GROUND | {"pipeline", "rank", "store", "workspace"},
     "scoring": STAGES | GROUND | {"features", "pipeline"},
     "editing": STAGES | GROUND | {"scoring"},
     "explaining": STAGES | GROUND | {"features", "pipeline", "scoring", "editing"},
@@ -68,7 +69,7 @@ PAGE_MAY_IMPORT = GROUND | {
 }  # fmt: skip
 SHARED_MAY_IMPORT = PAGE_MAY_IMPORT | {
     "workspace", "pipeline", "jobs", "evaluate", "report", "importing", "doctor", "catalog", "explain", "people",
-    "mapping", "explaining", "editing", "prepare", "fallback",
+    "mapping", "explaining", "editing", "prepare", "fallback", "database_index",
 }  # fmt: skip
 VALUES = "core.store.values"  # plain values that travel; rows and sessions do not
 
@@ -76,7 +77,7 @@ SCREEN = {"streamlit"}
 HEAVY = {"streamlit", "umap", "transformers", "timm", "numba", "sentence_transformers", "captum", "tensorboard"}
 MAY_LOAD_TORCH = {
     "encode", "align", "fuse", "rank", "train", "explain", "model", "features", "pipeline", "mapping", "scoring",
-    "explaining", "editing", "prepare", "fallback", "nearest",
+    "explaining", "editing", "prepare", "fallback", "nearest", "database_index",
 }  # fmt: skip
 MEASURE_NETWORKS = {
     "core.evaluate.measure", "core.evaluate.run", "core.evaluate.judge", "core.evaluate.trust", "core.evaluate.audit",

@@ -222,7 +222,7 @@ def test_recommend_gives_items_with_shares_and_hashes_the_user(
             asked.append(query)
             return answer_of(query, top, without)
 
-    module(monkeypatch, "core.pipeline", open_pipeline=lambda workspace, run, catalogue: Pipeline())
+    module(monkeypatch, "core.pipeline", open_pipeline=lambda *_: Pipeline())
     photo = write_atomic(tmp_path / "mug.png", paint((1, 2, 3)))
     status, answer = ask(
         "recommend", "--run", "mine", "--text", "a mug", "--image", str(photo), "--user", "anna", "--top", "3"

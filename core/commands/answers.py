@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from core.commands import Reply, add, count, query_of, query_options, run_options, workspace_of
+from core.config import INDEXES
 from core.jobs.bar import Bar
 
 
@@ -33,6 +35,7 @@ def register(commands: Any) -> None:
     run_options(one)
     query_options(one)
     one.add_argument("--top", type=count, default=12, metavar="K", help="how many items (default 12)")
+    one.add_argument("--index", choices=INDEXES, default="", help="who searches (default: FUSESCOPE_INDEX, else auto)")
 
 
 def evaluate(options: argparse.Namespace) -> Reply:
@@ -68,13 +71,12 @@ def recommend(options: argparse.Namespace) -> Reply:
     workspace = workspace_of(options)
     catalogue = options.catalogue or workspace.run(options.run_name).catalogue
     query = query_of(options, workspace.known_user(catalogue, options.user) if options.user else None)
+    from core.database_index import open_indexed  # heavy: only when there is something to answer
     from core.fallback import recommend_anyway
-    from core.pipeline import open_pipeline  # heavy: only when there is something to answer
 
+    opened = partial(open_indexed, workspace, options.run_name, options.catalogue, index=options.index)
     found = recommend_anyway(
-        open_pipeline(workspace, options.run_name, options.catalogue),
-        lambda: open_pipeline(workspace, options.run_name, options.catalogue, device="cpu"),
-        query, top=options.top, without=tuple(options.without),
+        opened(), lambda: opened(device="cpu"), query, top=options.top, without=tuple(options.without),
     )  # fmt: skip
     for notice in found.notices:
         print(f"{notice.where or 'note'}: {notice.message} ({notice.code})", file=sys.stderr)

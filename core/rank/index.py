@@ -9,14 +9,14 @@ import time
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import SettingsError
 from core.files import sealed, unsealed, write_atomic
-from core.nearest import Index
+from core.nearest import Index as ExactIndex
 
 ABOVE = 1_000_000  # items; below nothing but exact search is worth its errors
 BUDGET = 0.050  # seconds an exact answer may take
@@ -39,6 +39,12 @@ class Shortlist:
         return f"approximate ({self.engine}), recall {self.recall:.3f} as measured on this index"
 
 
+class Index(Protocol):
+    """What finds items without comparing all of them, and knows how many it misses."""
+
+    def search(self, query: Floats, k: int) -> Shortlist: ...
+
+
 class Graph:
     """HNSW of FAISS over inner products. recall: mean share of the exact top `k` found, on `asked` (Q, D)."""
 
@@ -48,7 +54,7 @@ class Graph:
         self.index.hnsw.efConstruction, self.index.hnsw.efSearch = BUILT, EFFORT
         self.index.add(vectors)
         self.recall = 0.0
-        exact = Index(vectors)
+        exact = ExactIndex(vectors)
         hits = [np.isin(self.search(one, k).rows, exact.top(one, k).rows).mean() for one in asked]
         self.recall = float(np.mean(hits))
 

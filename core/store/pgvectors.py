@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, delete, func, insert, inspect, select
+from sqlalchemy.orm import Session
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.types import UserDefinedType
 
@@ -58,11 +59,7 @@ class PgVectors:
     def made(self) -> tuple[int, int, float] | None:
         """Items, width and recall of the graph; None where this set was not made yet."""
         with self.store.reading() as session:
-            if not inspect(session.connection()).has_table(SETS.name):
-                return None
-            row = session.execute(select(SETS.c.size, SETS.c.width, SETS.c.recall).where(SETS.c.name == self.name))
-            found = row.first()
-        return (int(found[0]), int(found[1]), float(found[2])) if found else None
+            return self._made(session)
 
     def keep(self, vectors: Floats, asked: Floats, k: int = 20) -> float:
         """The whole set anew: rows by COPY, then the graph, then its recall on `asked` (Q, D), which is returned. One
@@ -93,20 +90,25 @@ class PgVectors:
                                                 recall=recall))  # fmt: skip
         return recall
 
-    def search(self, query: Floats, k: int, *, exact: bool = False) -> tuple[NDArray[np.int64], Floats, str]:
-        """Rows (k,) by falling inner product with their scores, and in words how they were found."""
-        known = self.made()
-        if known is None:
-            raise SettingsError(f"{self.name} is not in the database. Keep it first")
+    def search(self, query: Floats, k: int, *, exact: bool = False) -> tuple[NDArray[np.int64], Floats, float]:
+        """Rows (k,) by falling inner product with their scores, and the recall that was measured on this very graph; 1
+        where it was not used."""
         with self.store.reading() as session:
+            known = self._made(session)
+            if known is None:
+                raise SettingsError(f"{self.name} is not in the database. Keep it first")
             rows, scores = self._near(session, self._table(known[1]), query, k, exact=exact)
-        told = "exact (pgvector)" if exact else (
-            f"approximate (pgvector HNSW), recall {known[2]:.3f} as measured on this index"
-        )  # fmt: skip
-        return rows, scores, told
+        return rows, scores, 1.0 if exact else known[2]
+
+    def _made(self, session: Session) -> tuple[int, int, float] | None:
+        if not inspect(session.connection()).has_table(SETS.name):
+            return None
+        row = session.execute(select(SETS.c.size, SETS.c.width, SETS.c.recall).where(SETS.c.name == self.name))
+        found = row.first()
+        return (int(found[0]), int(found[1]), float(found[2])) if found else None
 
     def _near(
-        self, session: Any, table: Table, query: Floats, k: int, *, exact: bool
+        self, session: Session, table: Table, query: Floats, k: int, *, exact: bool
     ) -> tuple[NDArray[np.int64], Floats]:
         settings = {"enable_indexscan": "off"} if exact else {"enable_indexscan": "on", "enable_seqscan": "off",
                                                               "hnsw.ef_search": str(max(EFFORT, k))}  # fmt: skip
@@ -123,6 +125,21 @@ class PgVectors:
             raise SettingsError(f"vectors are {width} wide; pgvector makes graphs of up to {MOST_WIDE}")
         return Table(self.name, MetaData(), Column("item", Integer, primary_key=True, autoincrement=False),
                      Column("place", Vector(width), nullable=False))  # fmt: skip
+
+
+def forget_sets(store: Store) -> int:
+    """Every set of vectors leaves the database, since it can be made again; how many that were."""
+    if store.sqlite:
+        return 0
+    with store.writing() as session:
+        connection = session.connection()
+        if not inspect(connection).has_table(SETS.name):
+            return 0
+        names = list(session.execute(select(SETS.c.name)).scalars())
+        for name in names:
+            Table(name, MetaData()).drop(connection, checkfirst=True)
+        session.execute(delete(SETS))
+    return len(names)
 
 
 def _graph(table: Table) -> Index:

@@ -134,9 +134,9 @@ def workspace() -> Workspace:
 @st.cache_resource(max_entries=2, show_spinner=False)
 def engine(run: str) -> Engine:
     """Loads torch, encoders, model and item vectors: the first question waits for it, nobody else does."""
-    from core.pipeline import open_pipeline
+    from core.database_index import open_indexed
 
-    return Engine(pipeline=open_pipeline(workspace(), run), turn=turnstile(run))
+    return Engine(pipeline=open_indexed(workspace(), run), turn=turnstile(run))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -175,9 +175,9 @@ def settled(run: str) -> bool:
 @st.cache_resource(max_entries=1, show_spinner=False)
 def on_cpu(run: str) -> Pipeline:
     """The same run where a GPU that gave out is not needed."""
-    from core.pipeline import open_pipeline
+    from core.database_index import open_indexed
 
-    return open_pipeline(workspace(), run, device="cpu")
+    return open_indexed(workspace(), run, device="cpu")
 
 
 def shop(catalogue: str) -> Shop:
