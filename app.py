@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from pages.shared import access, demo, served
+from pages.shared import access, demo, questions, served
 
 ROOT = Path(__file__).resolve().parent
 
@@ -67,6 +67,7 @@ def draw() -> None:
         ],
         position="top",
     )
+    questions.sweep()
     access.draw_badge()
     demo.draw_bar()
     page.run()

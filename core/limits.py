@@ -18,6 +18,7 @@ class Limits:
     query_clips: int = 1
     visitor_bytes: int = 100 * MB
     heavy_actions_a_minute: int = 60
+    question_hours: int = 24  # words and media of a question that nobody kept live so long after it was last asked
 
     photo_bytes: int = 20 * MB
     photo_pixels: int = 25_000_000

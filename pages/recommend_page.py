@@ -10,7 +10,7 @@ import streamlit as st
 from core.domain import Modality, Notice, Query, Recommendation
 from core.errors import FusescopeError, ModelError, TextError
 from core.figures import contributions_figure, word_of
-from pages.shared import media_parts, parts, services, visit, wording
+from pages.shared import media_parts, parts, questions, services, visit, wording
 from pages.shared.theme import leading, literal
 
 LIMITS = services.LIMITS
@@ -253,6 +253,7 @@ def draw_link(address: visit.Address) -> None:
     top = st.session_state.get(visit.TOP) or visit.DEFAULT_TOP
     st.markdown("This address brings the query back, with its words, photos, sound, clip, run and user:")
     st.code(f"{base}?{query}&{visit.TOP}={top}", language=None, wrap_lines=True)
+    questions.draw_keeping(address)
 
 
 def draw_sliders(answer: Recommendation) -> dict[str, float]:

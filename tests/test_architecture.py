@@ -50,7 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "importing": BINDING | {"prepare", "cluster"},
     "adding": BINDING | {"importing"},
     "jobs": BINDING | {"importing", "prepare"},
-    "report": BINDING | {"figures", "figures_errors"},
+    "report": BINDING | {"figures", "figures_errors", "figures_explain", "figures_media", "explaining", "editing"},
     "people": BINDING | {"report"},
     "privacy": BINDING,
     "figures_errors": GROUND | {"figures"},
@@ -69,7 +69,8 @@ PAGE_MAY_IMPORT = GROUND | {
 }  # fmt: skip
 SHARED_MAY_IMPORT = PAGE_MAY_IMPORT | {
     "workspace", "pipeline", "jobs", "evaluate", "report", "importing", "doctor", "catalog", "explain", "people",
-    "mapping", "explaining", "editing", "prepare", "fallback", "database_index",
+    "mapping", "explaining", "editing", "prepare", "fallback", "privacy",
+    "database_index",
 }  # fmt: skip
 VALUES = "core.store.values"  # plain values that travel; rows and sessions do not
 

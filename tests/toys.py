@@ -187,6 +187,7 @@ class ToyWorkspace:
     shop: Catalogue = field(default_factory=toy_catalogue)
     saved: dict[str, tuple[Query, str]] = field(default_factory=dict)
     home: Path = Path("toy")
+    has_database: bool = False
 
     def catalogues(self) -> list[SimpleNamespace]:
         return [

@@ -23,8 +23,8 @@ from sqlalchemy.orm import Session
 from core.errors import StoreError
 from core.store.postgres import address_of, fault, make_schema, server_engine
 
-HEAD = "0004"  # newest revision in migrations/versions; a test compares the two
-KNOWN = ("0001", "0002", "0003", "0004")
+HEAD = "0005"  # newest revision in migrations/versions; a test compares the two
+KNOWN = ("0001", "0002", "0003", "0004", "0005")
 MIGRATIONS = Path(__file__).parent / "migrations"
 WAIT = 30.0  # seconds a writer waits for another
 FULL = "the disk is full; nothing of this step was kept. Free some space, then repeat it."

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from core.store.engines import Store
@@ -38,8 +38,11 @@ def list_runs(store: Store) -> list[RunInfo]:
 
 
 def save_query(session: Session, query: SavedQuery) -> None:
-    """Keep a query under its id; the same query twice is one row."""
-    if session.get(QueryRow, query.id) is None:
+    """Store a query under its id; the same query twice is one row, as old as it was last asked."""
+    known = session.get(QueryRow, query.id)
+    if known is not None:
+        known.created = datetime.now(UTC)
+    else:
         parts = [asdict(part) for part in query.parts]
         session.add(
             QueryRow(id=query.id, run=query.run, user_id=query.user, parts=parts, created=datetime.now(UTC))
@@ -58,11 +61,35 @@ def load_query(store: Store, ident: str) -> SavedQuery | None:
 
 def forget_queries(session: Session, user: str | None, texts: Collection[str]) -> tuple[int, list[str]]:
     """Remove the questions of a user and those that hold one of these texts; how many, and files that none else has."""
+    return _drop_queries(
+        session,
+        lambda row: (
+            (user is not None and row.user_id == user) or any(part.get("text") in texts for part in row.parts)
+        ),
+    )
+
+
+def expire_queries(session: Session, before: datetime) -> tuple[int, list[str]]:
+    """Remove the questions that were last asked before a moment and that nobody kept; as `forget_queries` tells it."""
+    return _drop_queries(session, lambda row: not row.kept and row.created < before)
+
+
+def keep_query(session: Session, ident: str) -> None:
+    """A question stays until it is forgotten; nothing where it is not there."""
+    session.execute(update(QueryRow).where(QueryRow.id == ident).values(kept=True))
+
+
+def query_is_kept(store: Store, ident: str) -> bool:
+    with store.reading() as session:
+        row = session.get(QueryRow, ident)
+        return row is not None and row.kept
+
+
+def _drop_queries(session: Session, drop: Callable[[QueryRow], bool]) -> tuple[int, list[str]]:
     gone: list[QueryRow] = []
     kept: list[QueryRow] = []
     for row in session.scalars(select(QueryRow)):
-        theirs = (user is not None and row.user_id == user) or any(part.get("text") in texts for part in row.parts)
-        (gone if theirs else kept).append(row)
+        (gone if drop(row) else kept).append(row)
     files = {part["file"] for row in gone for part in row.parts if part.get("file")}
     files -= {part["file"] for row in kept for part in row.parts if part.get("file")}
     for row in gone:

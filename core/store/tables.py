@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     DateTime,
     Dialect,
@@ -163,7 +164,8 @@ class RunRow(Base):
 
 
 class QueryRow(Base):
-    """A query that has a link. `parts` names stored files by sha256 and keeps cleaned, redacted text."""
+    """A query that has a link. `parts` names stored files by sha256 and keeps cleaned, redacted text; `kept`: until it
+    is forgotten, else for LIMITS.question_hours since it was last asked."""
 
     __tablename__ = "queries"
 
@@ -172,6 +174,7 @@ class QueryRow(Base):
     user_id: Mapped[str | None] = mapped_column(String(255))
     parts: Mapped[list[dict[str, str]]] = mapped_column(JSON)
     created: Mapped[datetime] = mapped_column(Moment)
+    kept: Mapped[bool] = mapped_column(Boolean, default=False)
 
 
 class JobRow(Base):
