@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped; what is finished is kept, the same command goes on from there", file=sys.stderr)
         return DONE if options.__dict__.get("job") is not None else REFUSED
+    if reply.silent:
+        return reply.status
     text = json.dumps(plain(reply.answer), ensure_ascii=False) if options.json else "\n".join(reply.lines)
     output.write(f"{text}\n")
     return reply.status

@@ -19,11 +19,13 @@ Answer = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """What a command has to say: `answer` for a machine, `lines` for a person, and the exit status."""
+    """What a command has to say: `answer` for a machine, `lines` for a person, and the exit status. silent: another
+    process says it."""
 
     answer: Answer
     lines: Sequence[str]
     status: int = DONE
+    silent: bool = False
 
 
 def add(

@@ -134,7 +134,7 @@ def _followed(workspace: Workspace, run: str, settings: RunSettings) -> Reply:
 
     with TemporaryDirectory() as place:
         train_run(workspace.catalogue(settings.catalogue), settings, Path(place) / run, vectors=workspace.vectors)
-    return Reply(answer={"run": run}, lines=[])
+    return Reply(answer={"run": run}, lines=[], silent=True)
 
 
 def _grid(
