@@ -12,6 +12,8 @@ from PIL import Image
 from core.__main__ import main
 from core.domain import Query
 from core.errors import SettingsError
+from core.explaining import explain
+from core.figures import signed
 from core.workspace import Workspace
 
 pytestmark = pytest.mark.slow
@@ -197,3 +199,18 @@ def test_a_silenced_moment_and_a_dropped_frame_are_asked_again(explained):
     assert sum("as it is asked now" in one.value for one in at.caption) == 2
     at = at.button(key="explain_back").click().run()
     assert not at.exception and "Nothing is changed yet" in " ".join(one.value for one in at.markdown)
+
+
+def test_the_report_of_a_question_shows_its_moments_and_frames(workspace, pipeline, tmp_path, capsys):
+    query = Query.of(text="a bell", sounds=(sound("bell", 7),), clips=(clip("bell", 7),))
+    ident, out = workspace.save_query(query, pipeline.run), tmp_path / "report.html"
+    command = ["report", "--run", pipeline.run, "--query", ident, "--out", str(out), "--home", str(workspace.home)]
+    assert main(command) == 0
+    page, (query, _) = out.read_text("utf-8"), workspace.query(ident)  # kept as our own copies of sound and clip
+    best = pipeline.recommend(query).items[0]
+    assert f"what moved the score of {best.title}" in page
+    found = explain(pipeline, query, best.item_id, workspace.vectors)
+    for one in (*found["moments"][0], *found["frames"][0]):
+        assert f"<td>{one['name']}</td>" in page
+    assert all(f"{one['start']:.1f} s: {signed(one['weight'])}" in page for one in found["frames"][0])
+    assert page.count("<figcaption>") >= len(found["frames"][0]) and "Spectrogram under its weights" in page

@@ -85,9 +85,7 @@ def made(
 
     wanted, job, bar = case_set(options), getattr(options, "job", None), Bar(sys.stderr)
     try:
-        with working(
-            workspace, "cases", wanted.target, arguments=wanted.arguments(), job=job, show=bar.show
-        ) as work:
+        with working(workspace, "cases", wanted.target, arguments=wanted.arguments(), job=job, show=bar.show) as work:
             book = make(workspace, wanted, work.step)
             work.finish({"cases": size(book)})
     finally:
@@ -217,11 +215,13 @@ def _page(workspace: Workspace, options: argparse.Namespace) -> tuple[bytes, int
 
     if options.query:
         from core.pipeline import open_pipeline
+        from core.report.moments import timed
 
         query, _ = workspace.query(options.query)
         pipeline = open_pipeline(workspace, options.run_name, options.catalogue)
         answer = pipeline.recommend(query)
-        return page.query_page(workspace, query, answer, pipeline.catalogue), len(answer.items)
+        told = timed(pipeline, query, answer, workspace.vectors)
+        return page.query_page(workspace, query, answer, pipeline.catalogue, told), len(answer.items)
     book = book_of(workspace, options)
     if options.case:
         place = book.cases.place_of(options.case)

@@ -25,6 +25,7 @@ th, td { border-bottom: 1px solid var(--line); padding: 4px 12px 4px 0; text-ali
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 .row { display: flex; flex-wrap: wrap; gap: 14px; } figure { margin: 0; width: 148px; font-size: 13px; }
 figure img { width: 148px; border-radius: 6px; display: block; } .wide { width: 320px; } .wide img { width: 320px; }
+.sound img { width: 100%; max-width: 640px; display: block; border-radius: 6px; }
 .truth { outline: 3px solid #2e7d6b; border-radius: 8px; padding: 3px; }
 .case { border: 1px solid var(--line); border-radius: 10px; padding: 4px 18px 14px; margin: 16px 0;
   break-inside: avoid; }

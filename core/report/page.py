@@ -12,6 +12,7 @@ from core.explain.shapley import shares
 from core.figures import contribution_bar, no_photo, signed, word_of
 from core.figures_errors import blame_bar, blame_words
 from core.report.html import Safe, element, page, picture, table
+from core.report.moments import Timed, moments_section
 
 if TYPE_CHECKING:
     from core.evaluate.casebook import CaseBook
@@ -89,8 +90,11 @@ def run_page(workspace: Workspace, run: str, book: CaseBook, metric: str = "mrr"
     )  # fmt: skip
 
 
-def query_page(workspace: Workspace, query: Query, answer: Recommendation, catalogue: Catalogue) -> bytes:
-    """One question and its answer, with what each modality contributed."""
+def query_page(
+    workspace: Workspace, query: Query, answer: Recommendation, catalogue: Catalogue, media: Sequence[Timed] = ()
+) -> bytes:
+    """One question and its answer, with what each modality contributed. media: its sounds and clips, moment by moment,
+    before the first product."""
     items = {item.item_id: item for item in catalogue.items}
     cards = []
     for one in answer.items:
@@ -113,6 +117,7 @@ def query_page(workspace: Workspace, query: Query, answer: Recommendation, catal
         *asked,
         element("h2", "The answer"),
         element("div", *cards, class_="row"),
+        moments_section(media, answer.items[0].title) if media else None,
         element("h2", "How it was made"),
         table([{"what": name, "value": value} for name, value in (
             ("run", answer.run), ("catalogue", answer.catalogue), ("catalogue version", catalogue.version),
