@@ -30,7 +30,7 @@ from torch import Tensor
 from core.align.losses import info_nce
 from core.catalog.folder import read_folder
 from core.config import RunSettings
-from core.domain import Encoded, Modality
+from core.domain import Encoded, Modality, with_interval
 from core.errors import SettingsError
 from core.evaluate.metrics import retrieval_metrics, target_ranks
 from core.evaluate.significance import bootstrap, paired
@@ -167,16 +167,12 @@ def table(values: dict[tuple[str, str], dict[str, np.ndarray]]) -> list[str]:
     """Markdown: a row an arm, and its paired difference to training at home."""
     lines = ["| target | aligner from | recall@1 | recall@10 | MRR | MRR - home |", "|---|---|---|---|---|---|"]
     for (target, arm), own in values.items():
-        cells = [told(bootstrap(own[name])) for name in METRICS]
-        against = "" if arm in ("home", "chance") else told(
-            paired(own["mrr"], values[target, "home"]["mrr"]).difference, "+"
+        cells = [with_interval(bootstrap(own[name])) for name in METRICS]
+        against = "" if arm in ("home", "chance") else with_interval(
+            paired(own["mrr"], values[target, "home"]["mrr"]).difference, "+.3f"
         )  # fmt: skip
         lines.append(f"| {target} ({len(own['mrr'])}) | {arm} | {' | '.join(cells)} | {against} |")
     return lines
-
-
-def told(one: Any, sign: str = "") -> str:
-    return f"{one.value:{sign}.3f} [{one.low:{sign}.3f}, {one.high:{sign}.3f}]"
 
 
 def main(words: list[str] | None = None) -> int:

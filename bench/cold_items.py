@@ -21,7 +21,7 @@ import torch
 
 from core.catalog.folder import read_folder
 from core.config import RunSettings
-from core.domain import Catalogue
+from core.domain import Catalogue, with_interval
 from core.evaluate.metrics import rank_metrics
 from core.evaluate.significance import bootstrap, paired
 from core.evaluate.splits import TEST, TRAIN, VALIDATION, Split, item_cold, per_user_random
@@ -178,7 +178,7 @@ def main(words: list[str] | None = None) -> int:
         for other in ("graph", "neighbours"):
             difference = asdict(paired(found["multimodal"]["recall@20"], found[other]["recall@20"]).difference)
             report.append({"candidates": "warm", "other": other, "metric": "recall@20", "difference": difference})
-            print(f"warm multimodal - {other} recall@20 {line(difference)}")
+            print(f"warm multimodal - {other} recall@20 {with_interval(difference, '+.4f')}")
     if asked.json:
         write_atomic(asked.json, (json.dumps(report, indent=1) + "\n").encode())
     return 0
@@ -191,18 +191,15 @@ def summary(pooled: dict[tuple[str, str, str], dict[str, list[float]]]) -> list[
     rows = []
     for (candidates, arm, metric), own in values.items():
         row = {"candidates": candidates, "arm": arm, "metric": metric, **asdict(bootstrap(list(own.values())))}
-        print(f"{candidates}: {arm} {metric} {line(row)}")
+        print(f"{candidates}: {arm} {metric} {with_interval(row, '+.4f')}")
         ours = values[candidates, "multimodal", metric]
         if arm != "multimodal":
             test = paired([ours[user] for user in own], list(own.values()))
             row |= {"difference": asdict(test.difference), "p": test.p}
-            print(f"{candidates}: multimodal - {arm} {metric} {line(row['difference'])} p {test.p:.4f}")
+            told = with_interval(row["difference"], "+.4f")
+            print(f"{candidates}: multimodal - {arm} {metric} {told} p {test.p:.4f}")
         rows.append(row)
     return rows
-
-
-def line(row: dict[str, Any]) -> str:
-    return f"{row['value']:+.4f} [{row['low']:+.4f} {row['high']:+.4f}]"
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from torch import Tensor
 from bench.cold_items import PARTS, fitted, train_counts
 from core.catalog.folder import read_folder
 from core.config import RunSettings
-from core.domain import Catalogue
+from core.domain import Catalogue, with_interval
 from core.evaluate.metrics import rank_metrics
 from core.evaluate.significance import bootstrap, paired
 from core.evaluate.splits import TRAIN, Split, item_cold, positive_rows
@@ -166,13 +166,13 @@ def summary(splits: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     for name, users in means.items():
         row: dict[str, Any] = {"figure": name, "n": len(users), **asdict(bootstrap(list(users.values())))}
         arm, k, metric = name.split(" ", 2)
-        told = f"{name}: {row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}]"
+        told = f"{name}: {with_interval(row, '.4f')}"
         others = [f"{other} {k}" for other in ("popularity", "random", "neighbours") if arm == "multimodal"]
         for short in [*others, *([f"{arm} 0"] if k != "0" and arm in ("multimodal", "neighbours") else [])]:
             other = f"{short} {metric}"
             d = paired(list(users.values()), list(means[other].values())).difference
             row[f"less {short}"] = asdict(d)
-            told += f"; less {short} {d.value:+.4f} [{d.low:+.4f}, {d.high:+.4f}]"
+            told += f"; less {short} {with_interval(d, '+.4f')}"
         print(told)
         rows.append(row)
     return rows

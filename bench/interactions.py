@@ -24,6 +24,7 @@ from torch import Tensor
 
 from core.align.space import Standardise
 from core.config import RunSettings
+from core.domain import with_interval
 from core.evaluate.metrics import hit_metrics, top_items
 from core.evaluate.significance import bootstrap, paired
 from core.files import write_atomic
@@ -176,7 +177,7 @@ def tell_differences(rows: Sequence[dict[str, Any]], best: dict[str, Any]) -> No
     for one in rows:
         for metric in SHOWN:
             d = paired(best["per_user"][metric], one["per_user"][metric]).difference
-            print(f"{best['rank']} - {one['rank']} {metric}: {d.value:+.4f} [{d.low:+.4f} {d.high:+.4f}]", flush=True)
+            print(f"{best['rank']} - {one['rank']} {metric}: {with_interval(d, '+.4f')}", flush=True)
 
 
 def main(words: list[str] | None = None) -> int:
@@ -214,7 +215,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def line_of(row: dict[str, Any]) -> str:
-    told = [f"{m} {v['value']:.4f} [{v['low']:.4f} {v['high']:.4f}]" for m, v in row["test"].items()]
+    told = [f"{m} {with_interval(v, '.4f')}" for m, v in row["test"].items()]
     spread = f", over {len(row['seeds'])} seeds +- {row['spread']['recall@20']:.4f}" if len(row["seeds"]) > 1 else ""
     return f"{row['rank']:<11} test {', '.join(told)}{spread}, searched {len(row['search'])}, {row['seconds']:.0f} s"
 

@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from bench import machine
-from core.domain import Query, Recommendation
+from core.domain import Query, Recommendation, with_interval
 from core.evaluate.protocols import split_by
 from core.evaluate.significance import bootstrap, paired
 from core.evaluate.splits import COLD, TEST
@@ -194,8 +194,8 @@ def line(row: dict[str, Any]) -> str:
     recall, change = row["recall@10"], row["mrr_change"]
     return (
         f"{row['version']:28} {row['megabytes']:7.2f} MB  {row['ms']:6.1f} CPU-ms (x{row['speedup']:.2f})  recall@10 "
-        f"{recall['value']:.3f} [{recall['low']:.3f}, {recall['high']:.3f}]  MRR {row['mrr']['value']:.3f} (change "
-        f"{change['value']:+.3f} [{change['low']:+.3f}, {change['high']:+.3f}])  top-10 kept {row['overlap@10']:.3f}  "
+        f"{with_interval(recall)}  MRR {row['mrr']['value']:.3f} (change {with_interval(change, '+.3f')})  "
+        f"top-10 kept {row['overlap@10']:.3f}  "
         f"shares move {row['shares_moved']}  same leader {row['same_leading_modality']}"
     )
 

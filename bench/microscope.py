@@ -26,7 +26,7 @@ import numpy as np
 
 from core.catalog.folder import read_folder
 from core.config import RunSettings, home_folder
-from core.domain import Query
+from core.domain import Query, with_interval
 from core.errors import InputError
 from core.evaluate.alignment import area_under_curve
 from core.evaluate.protocols import split_by
@@ -149,7 +149,7 @@ def told_cell(one: dict[str, Any] | None) -> str:
     if one is None:
         return "-"
     told = one["deletion"]
-    area = f"{told['value']:+.3f} [{told['low']:+.3f}, {told['high']:+.3f}]"
+    area = with_interval(told, "+.3f")
     return f"**{area}**" if one["passed"] else f"{area}; {one['reason']}"
 
 
@@ -188,14 +188,16 @@ def truth(options: Options) -> Answer:
     if known is None:
         raise InputError("E-INPUT-VALUE", f"no truth ships with catalogue {pipeline.catalogue.name}; name another run.")
     labels = (TRAIN,) if options.part == "train" else HELD[options.part]
-    answer: Answer = {"run": options.run, "part": options.part, "words": {}, "pointing": {}}
+    answer: Answer = {"run": options.run, "part": options.part, "words": {}, "words of product": {}, "pointing": {}}
     if options.part == "test":
         answer["shares"] = share_agreement(pipeline, features, split, known)
         tell(json.dumps(answer["shares"]))
     for name in options.methods or QUICK:
-        answer["words"][name] = words_named(pipeline, features, split, known, options.cases, 0, name, labels)
+        for part, scope in (("words", "query"), ("words of product", "item")):
+            found = words_named(pipeline, features, split, known, options.cases, 0, name, labels, scope)
+            answer[part][name] = found
         answer["pointing"][name] = pointing(pipeline, features, split, known, name, labels)
-        tell(f"{name}: {json.dumps([answer['words'][name], answer['pointing'][name]])}")
+        tell(f"{name}: {json.dumps([answer[part][name] for part in ('words', 'words of product', 'pointing')])}")
     return answer
 
 
@@ -245,50 +247,43 @@ def times(options: Options) -> Answer:
     photo = (pipeline.catalogue.root / row.media["image"][0]).read_bytes()
     query = Query.of(text=row.text, images=(photo,))
     answer = pipeline.recommend(query, top=len(pipeline.item_ids))
-    vectors = workspace.vectors
+    first, vectors = answer.items[0].item_id, workspace.vectors
 
     def item() -> None:
-        scope = Microscope(pipeline, query, answer.items[0].item_id, answer, vectors)
+        scope = Microscope(pipeline, query, first, answer, vectors)
         scope.contributions(), scope.weights(), scope.maps, scope.verdicts(*options.methods or ("integrated",))
 
+    return {
+        "one item": timed(item, 5),
+        "one item, all methods and baselines": timed(lambda: explain(pipeline, query, first, vectors), 2),
+        **page_times(pipeline, query),
+    }
+
+
+def page_times(pipeline: Pipeline, query: Query) -> Answer:
+    """A page of twenty: with its split over the modalities, the question itself and nothing else, and all of it."""
     states = pipeline.encode(pipeline.read(query)[0])
     players = pipeline.players(query, states)
 
-    def page(whole: bool) -> Callable[[], None]:
-        def run() -> None:
-            fused = pipeline.fuse(pipeline.align(states if whole else {}, players if whole else ()))
-            scores = pipeline.rank(query, fused.vectors)
-            if whole:
-                pipeline.cards(scores, players, fused, PAGE)
-            else:
-                np.argsort(-scores[-1], kind="stable")[:PAGE]
-
-        return run
+    def split() -> None:
+        fused = pipeline.fuse(pipeline.align(states, players))
+        pipeline.cards(pipeline.rank(query, fused.vectors), players, fused, PAGE)
 
     def plain() -> None:
-        """The same twenty items without any split: the question itself and nothing else."""
         aligned = pipeline.align(states, players)
         whole = {m: replace(one, **{k: v[-1:] for k, v in vars(one).items() if hasattr(v, "shape")})
                  for m, one in aligned.items()}  # fmt: skip
         scores = pipeline.rank(query, pipeline.fuse(whole).vectors)
         np.argsort(-scores[-1], kind="stable")[:PAGE]
 
-    def encoded() -> None:
-        pipeline.recommend(query, top=PAGE)
-
-    def account() -> None:
-        explain(pipeline, query, answer.items[0].item_id, vectors)
-
     return {
-        "one item": timed(item, 5),
-        "one item, all methods and baselines": timed(account, 2),
-        "page of 20 with its split": timed(page(True), 30),
+        "page of 20 with its split": timed(split, 30),
         "page of 20 without (fusing and ranking the question alone)": timed(plain, 30),
-        "page of 20 with reading and encoding": timed(encoded, 7),
+        "page of 20 with reading and encoding": timed(lambda: pipeline.recommend(query, top=PAGE), 7),
     }
 
 
-def timed(run: Callable[[], None], times: int) -> dict[str, float]:
+def timed(run: Callable[[], Any], times: int) -> dict[str, float]:
     run()
     walls, spent = [], []
     for _ in range(times):

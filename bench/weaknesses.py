@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config import home_folder
-from core.domain import Catalogue, Item
+from core.domain import Catalogue, Item, with_interval
 from core.evaluate.casebook import WORSE, CaseBook, book_of
 from core.evaluate.cases import Cases
 from core.evaluate.judge import query_cases
@@ -302,7 +302,7 @@ def main(words: list[str] | None = None) -> int:
             one = {"kind": kind, **false_discoveries(plain[kind], options.metric, how, options.copies)}
             answer["undamaged"].append(one)
             print(f"{kind}, {how} dealt again: a find in {one['with a find']} of {one['copies']} undamaged copies "
-                  f"({one['rate']:.3f} [{one['low']:.3f}, {one['high']:.3f}])", flush=True)  # fmt: skip
+                  f"({with_interval(one, value='rate')})", flush=True)  # fmt: skip
     if options.json:
         write_atomic(options.json, (json.dumps(answer, indent=1) + "\n").encode())
     return 0

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.errors import ShapeError
 
@@ -311,3 +311,11 @@ class Estimate:
     value: float
     low: float
     high: float
+
+
+def with_interval(one: Any, form: str = ".3f", value: str = "value") -> str:
+    """ "0.512 [0.430, 0.593]", and the value alone where no interval was kept. one: an Estimate, or what has `value`,
+    low and high by name or key; form: of every number."""
+    known = one if isinstance(one, Mapping) else vars(one)
+    told = format(known[value], form)
+    return told if known["low"] is None else f"{told} [{known['low']:{form}}, {known['high']:{form}}]"

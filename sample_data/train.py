@@ -17,6 +17,7 @@ import numpy as np
 from core.catalog.clean import STEPS
 from core.catalog.folder import read_folder
 from core.config import SAMPLE, RunSettings, home_folder
+from core.domain import with_interval
 from core.jobs.bar import Bar
 from core.mapping.make import renew_report
 from core.train import train_run
@@ -73,12 +74,11 @@ def held_out(run: Path, products: str) -> list[str]:
     for metric in ("recall@1", "recall@3", "recall@10", "mrr"):
         ours, groups = of_metric(whole, metric), list(whole.groups)
         value = bootstrap(ours, groups)
-        parts = [f"{products} {metric}: {value.value:.3f} [{value.low:.3f}, {value.high:.3f}]"]
+        parts = [f"{products} {metric}: {with_interval(value)}"]
         for name, alone in (("photo", photo), ("words", words)):
             theirs = of_metric(alone, metric)
             d = paired(ours, theirs, groups).difference
-            told = f"fused above it by {d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}]"
-            parts.append(f"{name} {np.mean(theirs):.3f}, {told}")
+            parts.append(f"{name} {np.mean(theirs):.3f}, fused above it by {with_interval(d, '+.3f')}")
         lines.append("; ".join(parts))
     return lines
 
@@ -116,7 +116,7 @@ def compared(workspace: Workspace) -> list[str]:
         d = test.difference
         lines.append(
             f"{subject} {metric}: {np.nanmean(ours):.4f} against {np.nanmean(theirs):.4f}, "
-            f"{d.value:+.4f} [{d.low:+.4f} {d.high:+.4f}], p {test.p:.4f}, {len(shared)} asked of both"
+            f"{with_interval(d, '+.4f')}, p {test.p:.4f}, {len(shared)} asked of both"
         )
     return lines
 

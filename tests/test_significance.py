@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from core.domain import Estimate, with_interval
 from core.errors import SettingsError, ShapeError
 from core.evaluate.significance import bootstrap, holm, paired
 
@@ -11,6 +12,12 @@ def test_holm_adjusts_the_published_example():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx((3 * 0.01, 2 * 0.03, 2 * 0.03))
     assert holm([0.6, 0.9]) == (1.0, 1.0)
     assert holm([]) == ()
+
+
+def test_a_number_is_written_with_its_interval_and_alone_where_none_was_kept():
+    assert with_interval(Estimate(value=0.5124, low=0.43, high=0.593)) == "0.512 [0.430, 0.593]"
+    assert with_interval({"rate": 0.05, "low": -0.1, "high": 0.2}, "+.2f", "rate") == "+0.05 [-0.10, +0.20]"
+    assert with_interval({"value": 0.5, "low": None, "high": None}, ".1f") == "0.5"
 
 
 def test_the_estimate_is_the_mean_of_the_rows_and_lies_in_its_interval():

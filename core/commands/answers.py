@@ -11,6 +11,7 @@ from typing import Any
 
 from core.commands import Reply, add, count, query_of, query_options, run_options, workspace_of
 from core.config import INDEXES
+from core.domain import with_interval
 from core.jobs.bar import Bar
 
 
@@ -57,9 +58,7 @@ def evaluate(options: argparse.Namespace) -> Reply:
                 answer = evaluate_run(workspace, options.run_name, **given, on_step=work.step)
     finally:
         bar.close()
-    told = {
-        name: f"{one['value']:.4f}  [{one['low']:.4f}, {one['high']:.4f}]" for name, one in answer["metrics"].items()
-    }
+    told = {name: with_interval(one, ".4f") for name, one in answer["metrics"].items()}
     lines = [
         f"{options.run_name}, {options.split}, {options.products} products",
         *(f"{k:<14} {v}" for k, v in told.items()),

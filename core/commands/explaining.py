@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from core.commands import Reply, add, count, query_of, query_options, run_options, workspace_of
+from core.domain import with_interval
 from core.jobs.bar import Bar
 
 
@@ -90,18 +91,16 @@ def audit(options: argparse.Namespace) -> Reply:
         bar.close()
     lines = [f"{options.run_name}: {answer['cases']} cases, {answer['level']}, seed {answer['seed']}"]
     for m, one in answer["modalities"].items():
-        parts = [f"{name} {value['value']:+.3f} [{value['low']:+.3f}, {value['high']:+.3f}]"
+        parts = [f"{name} {with_interval(value, '+.3f')}"
                  for name, value in one.items() if isinstance(value, dict) and "value" in value]  # fmt: skip
-        parts += [f"retrained without it, {name} lose {value['value']:+.3f} [{value['low']:+.3f}, {value['high']:+.3f}]"
+        parts += [f"retrained without it, {name} lose {with_interval(value, '+.3f')}"
                   for name, value in one.get("retrained", {}).items() if name != "seeds"]  # fmt: skip
         lines.append(f"{m:<6} in scoring path: {'yes' if one['in_scoring_path'] else 'NO'}; " + ", ".join(parts))
     for name, by_modality in answer["methods"].items():
         for m, one in by_modality.items():
             lines.append(
-                f"{name:<20} {m:<6} deletion {one['deletion']['value']:+.3f} "
-                f"[{one['deletion']['low']:+.3f}, {one['deletion']['high']:+.3f}], "
-                f"insertion {one['insertion']['value']:+.3f} "
-                f"[{one['insertion']['low']:+.3f}, {one['insertion']['high']:+.3f}]: "
+                f"{name:<20} {m:<6} deletion {with_interval(one['deletion'], '+.3f')}, "
+                f"insertion {with_interval(one['insertion'], '+.3f')}: "
                 + ("faithful" if one["passed"] else f"not shown to be: {one['reason']}")
             )
     return Reply(answer=answer, lines=lines)

@@ -7,7 +7,8 @@ import sys
 from typing import Any
 
 from core.commands import Answer, Reply, add, workspace_of
-from core.domain import MODALITIES
+from core.domain import MODALITIES, with_interval
+from core.evaluate.missing_kept import HOW, WHEN
 from core.jobs.bar import Bar
 
 
@@ -20,9 +21,9 @@ def register(commands: Any) -> None:
     one.add_argument("--run", dest="run_name", required=True, metavar="RUN")
     one.add_argument("--modality", required=True, choices=MODALITIES)
     one.add_argument("--ratio", type=float, action="append", required=True, metavar="R", help="share; may be repeated")
-    one.add_argument("--how", choices=("random", "category", "popularity"), default="random", help="who loses it first")
+    one.add_argument("--how", choices=tuple(HOW), default="random", help="who loses it first")
     one.add_argument(
-        "--when", choices=("items", "query", "training"), default="items",
+        "--when", choices=tuple(WHEN), default="items",
         help="products after training, held-out queries, or products before a training anew",
     )  # fmt: skip
     one.add_argument("--method", action="append", default=[], metavar="I", help="a way to fill in; default: all")
@@ -57,7 +58,6 @@ def lines_of(answer: Answer) -> list[str]:
         share = ", ".join(f"{m} {one['value']:.0%}" for m, one in row["shares"].items())
         lines.append(
             f"{row['ratio']:>5.2f}  {row['method']:<12} {row['subject']:<9} {row['part']:<11} "
-            f"{value['value']:.4f} [{value['low']:.4f}, {value['high']:.4f}]  "
-            f"{left['value']:.3f} [{left['low']:.3f}, {left['high']:.3f}]  {share}" + ("  *" if row["chosen"] else "")
+            f"{with_interval(value, '.4f')}  {with_interval(left)}  {share}" + ("  *" if row["chosen"] else "")
         )
     return [*lines, *(f"chosen on validation at {ratio}: {method}" for ratio, method in answer["chosen"].items())]

@@ -11,6 +11,7 @@ from typing import Any
 
 from core.commands import Answer, Reply, add, workspace_of
 from core.config import RunSettings
+from core.domain import with_interval
 from core.errors import InputError
 from core.jobs.bar import Bar, duration
 from core.workspace import Workspace
@@ -204,13 +205,13 @@ def _grid_lines(answer: Answer) -> list[str]:
     lines.append("|:--|:--|--:|--:|:--|:--|--:|--:|")
     for row in rows:
         place = board["places"][row["run"]]
-        against = _interval(place["against"], "+.4f") if place["against"] else "-"
+        against = with_interval(place["against"], "+.4f") if place["against"] else "-"
         p = f"{place['p']:.4f}" if place["p"] is not None else "-"
         lines.append(
             f"| {row['align']} | {row['fuse']} | {row['best_epoch']} | {row['metrics']['validation'][held]:.4f} "
-            f"| {_interval(place, '.4f')} | {against} | {p} | {row['seconds']:.0f} |"
+            f"| {with_interval(place, '.4f')} | {against} | {p} | {row['seconds']:.0f} |"
         )
-    floors = ", ".join(f"{name} {_interval(value, '.4f')}" for name, value in board["floors"].items())
+    floors = ", ".join(f"{name} {with_interval(value, '.4f')}" for name, value in board["floors"].items())
     return [
         *lines, "",
         f"validation: {held}; test: {told}, over {board['units']} users or products; floors: {floors or 'none'}",
@@ -218,9 +219,3 @@ def _grid_lines(answer: Answer) -> list[str]:
         f'best by test ("MMRec-compatible"): {choice["by_test"]}, {choice["gap"]:.4f} higher, {choice["of"]} searched',
         *more,
     ]  # fmt: skip
-
-
-def _interval(value: Mapping[str, float | None], shape: str) -> str:
-    """ "0.3584 [0.3401 0.3770]", without an interval where none was kept."""
-    told = format(value["value"], shape)
-    return told if value["low"] is None else f"{told} [{format(value['low'], shape)} {format(value['high'], shape)}]"

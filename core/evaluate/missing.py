@@ -21,7 +21,7 @@ from core.domain import Aligned, Catalogue, Encoded, Estimate, Modality, Query
 from core.errors import InputError, SettingsError
 from core.evaluate.measure import FEWEST_QUERIES, LIKED, fullest, next_item
 from core.evaluate.metrics import target_ranks
-from core.evaluate.missing_kept import best, file_of, joined, keep, read
+from core.evaluate.missing_kept import HOW, WHEN, best, file_of, joined, keep, read
 from core.evaluate.protocols import split_by
 from core.evaluate.significance import bootstrap
 from core.evaluate.splits import TEST, TRAIN, VALIDATION, Split, stars
@@ -34,8 +34,6 @@ from core.prepare.impute import IMPUTERS, build_imputer, pooled_vectors
 if TYPE_CHECKING:
     from core.workspace import Workspace
 
-HOW = ("random", "category", "popularity")
-WHEN = ("items", "query", "training")
 METRICS = ("ndcg@10", "recall@10")
 COMPLETE = "complete"
 RESAMPLES = 10_000
@@ -59,7 +57,8 @@ class Loss:
         if not 0 < self.ratio <= 1:
             raise SettingsError(f"ratio is {self.ratio}; a share above 0 and up to 1 was expected. Correct the ratio")
         if self.how not in HOW or self.when not in WHEN:
-            raise SettingsError(f"how {self.how}, when {self.when}: one of {HOW} and one of {WHEN} was expected")
+            known = f"one of {', '.join(HOW)} and one of {', '.join(WHEN)}"
+            raise SettingsError(f"how {self.how}, when {self.when}: {known} was expected")
 
 
 @dataclass(frozen=True, kw_only=True)

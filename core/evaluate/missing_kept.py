@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from core.workspace import Workspace
 
 FORMAT = 1
+HOW = {
+    "random": "Drawn by chance.",
+    "category": "Whole categories, one after another: a department that never took any.",
+    "popularity": "The least asked for first: what is new or rare is described worst.",
+}
+WHEN = {
+    "items": "What is offered loses it after training: the run meets it as it is.",
+    "query": "Held-out queries lose it: people who ask with less.",
+    "training": "Lost before a run is trained anew, once for every way to fill in; minutes each.",
+}
 ABOUT = ("modality", "when", "how", "seed")  # what two answers must share to be one figure
 Answer = Mapping[str, Any]
 Rows = Sequence[Mapping[str, Any]]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from core.domain import with_interval
 from core.errors import FusescopeError
 from pages.shared import access, errors_parts, parts
 from pages.shared import errors_services as errors
@@ -95,7 +96,7 @@ def draw_slice(found: CaseBook, conditions: tuple[Condition, ...], name: str, me
         if one is not None:
             st.markdown(
                 f"{metric} **{one.value:.3f}** in {one.size:,} cases of {one.groups:,} products, {one.rest:.3f} in the "
-                f"rest: **{one.difference:+.3f}** [{one.low:+.3f}, {one.high:+.3f}], p {one.p:.2g} by itself."
+                f"rest: **{with_interval(one, '+.3f', 'difference')}**, p {one.p:.2g} by itself."
             )
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
             st.button("Show its cases", key="errors_slice_cases", icon=":material/list:",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from core.domain import with_interval
 from core.errors import FusescopeError
 from core.figures import plain, word_of
 from core.figures_errors import blame_figure, ranks_figure
@@ -120,8 +121,8 @@ def draw_runs(found: CaseBook, wanted: CaseSet, conditions: tuple[Condition, ...
     test = change.test.difference
     st.markdown(
         f"Mean reciprocal rank{' in this slice' if conditions else ''}: **{literal(other)}** {change.after:.3f}, "
-        f"**{literal(wanted.run)}** {change.before:.3f}; difference **{test.value:+.3f}** "
-        f"[{test.low:+.3f}, {test.high:+.3f}], p {change.test.p:.2g}; McNemar p {change.mcnemar:.2g} "
+        f"**{literal(wanted.run)}** {change.before:.3f}; difference "
+        f"**{with_interval(test, '+.3f')}**, p {change.test.p:.2g}; McNemar p {change.mcnemar:.2g} "
         f"on {len(change.pairs):,} cases that both have."
     )
     for title, places in (("Fixed", change.fixed), ("Broken", change.broken)):

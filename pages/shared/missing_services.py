@@ -8,23 +8,15 @@ from typing import Any
 
 from core.domain import MODALITIES
 from core.errors import FusescopeError
+from core.evaluate import missing_kept
 from core.evaluate.missing_kept import flat, kept_answers
 from core.jobs.queue import JobInfo
 from core.jobs.training import FILLED_BY
 from pages.shared import access, services
 
 KIND = "simulate-missing"
+HOW, WHEN = missing_kept.HOW, missing_kept.WHEN
 RATIOS = (0.1, 0.3, 0.5, 0.8)
-HOW = {
-    "random": "Drawn by chance.",
-    "category": "Whole categories, one after another: a department that never took any.",
-    "popularity": "The least asked for first: what is new or rare is described worst.",
-}
-WHEN = {
-    "items": "What is offered loses it after training: the run meets it as it is.",
-    "query": "Held-out queries lose it: people who ask with less.",
-    "training": "Lost before a run is trained anew, once for every way to fill in; minutes each.",
-}
 NOT_MEDIA = ("interpolation",)  # of the ways to fill in: fills in stars
 
 
