@@ -10,10 +10,10 @@ from core import figures_data as figures
 from core.domain import Item
 from core.errors import FusescopeError
 from core.limits import LIMITS, MB
+from pages.shared import adding, parts, services, wording
 from pages.shared import data_parts as drawn
 from pages.shared import data_services as data
 from pages.shared import data_visit as choice
-from pages.shared import parts, services, wording
 from pages.shared.theme import leading, literal
 
 log = logging.getLogger("fusescope.pages")
@@ -276,6 +276,8 @@ try:
         draw_cleaning(chosen)
     elif view == choice.MISSING:
         draw_missing(chosen)
+    elif view == choice.ADD:
+        adding.draw_form(chosen)
     else:
         draw_overview(chosen)
 except FusescopeError as refused:

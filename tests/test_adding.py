@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from bench.cases.four import clip, sound
 from core.__main__ import main
 
 WORDS = "A brass ship's bell that rings across the harbour"
@@ -49,6 +50,44 @@ def test_a_new_item_is_ranked_first_by_its_own_words_without_training_and_what_i
     status, again = ask(*new)
     assert (status, again["error"]["code"]) == (1, "E-ROW-DUP")
     assert len(ask("recommend", "--run", first["run"], "--text", WORDS)[1]["items"]) == 4
+
+
+def ringing(shop: Path) -> Path:
+    """Three products, each with a sound and a clip of its own."""
+    shop.mkdir()
+    rows = ["item_id,title,audio,video"]
+    for seed, name in enumerate(("mug", "scarf", "chair")):
+        (shop / f"{name}.wav").write_bytes(sound(seed, 16_000))
+        (shop / f"{name}.mp4").write_bytes(small_clip(seed))
+        rows.append(f"{name},A {name} for the hall,{name}.wav,{name}.mp4")
+    (shop / "items.csv").write_text("\n".join(rows))
+    return shop
+
+
+def small_clip(seed: int) -> bytes:
+    return clip(seed, width=160, height=96, rate=4)
+
+
+@pytest.mark.slow
+def test_of_two_new_items_with_the_same_words_the_one_heard_and_filmed_comes_first(ask, tmp_path: Path) -> None:
+    status, first = ask("import", str(ringing(tmp_path / "ringing")), "--name", "ringing")
+    assert status == 0
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"RIFFxxxxnothing")
+    new = ("add-item", "--catalogue", "ringing", "--title", WORDS, "--item-id")
+    status, refused = ask(*new, "bell", "--audio", str(broken))
+    assert (status, refused["error"]["code"]) == (1, "E-AUD-TYPE")
+    given = {}
+    for seed, name in enumerate(("bell", "gong"), start=9):
+        heard, filmed = tmp_path / f"{name}.wav", tmp_path / f"{name}.mp4"
+        heard.write_bytes(sound(seed, 16_000))
+        filmed.write_bytes(small_clip(seed))
+        given[name] = ("--audio", str(heard), "--video", str(filmed))
+        status, done = ask(*new, name, *given[name])
+        assert (status, done["media"]) == (0, {"audio": 1, "video": 1})
+    for name, media in given.items():
+        best = ask("recommend", "--run", first["run"], "--text", WORDS, *media)[1]["items"]
+        assert best[0]["item_id"] == name and len(best) == 5
 
 
 def test_a_bundled_catalogue_stays_as_it_is(ask) -> None:

@@ -9,8 +9,8 @@ STEP, LIST_PAGE, LOOK = "data_step", "data_list_page", "data_look"
 STEPS_AS_TABLE, SCORES_AS_TABLE, PRESENCE_AS_TABLE = "data_steps_table", "data_scores_table", "data_presence_table"
 NAME, UPLOAD, PATH, GO = "data_name", "data_upload", "data_path", "data_import"
 
-OVERVIEW, CLEANING, MISSING, IMPORT = "Overview", "Cleaning", "Missing", "Import"
-VIEWS = (OVERVIEW, CLEANING, MISSING, IMPORT)
+OVERVIEW, CLEANING, MISSING, ADD, IMPORT = "Overview", "Cleaning", "Missing", "Add", "Import"
+VIEWS = (OVERVIEW, CLEANING, MISSING, ADD, IMPORT)
 
 _ACTIVE = "data_active"
 

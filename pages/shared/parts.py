@@ -70,7 +70,7 @@ def story_ingredients(photos: Sequence[bytes], words: str, sounds: Sequence[byte
     """What goes into a guided story: its photos and its words, side by side, and its sounds to listen to."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         for number, photo in enumerate(photos, start=1):
-            st.image(photo, width=104, alt=f"Customer photo {number} of this story")
+            st.image(photo, width=96, alt=f"Customer photo {number} of this story")
         if words:
             with st.container(width="stretch"):
                 st.markdown(f":gray[*“{literal(words)}”*]")

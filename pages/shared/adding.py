@@ -1,0 +1,137 @@
+"""The form of the Data page that adds one item from raw media, and its door to core: runs rank the item at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from core.domain import Modality
+from core.errors import FusescopeError
+from core.limits import MB
+from pages.shared import access, data_visit, explain_services, media_parts, parts, services, visit, wording
+from pages.shared.theme import leading, literal
+
+if TYPE_CHECKING:
+    from core.adding import Added
+
+LIMITS = services.LIMITS
+PHOTOS = ["jpg", "jpeg", "png", "webp", "gif", "avif", "heic", "tif", "bmp"]
+LONGEST_NAME = 80  # characters kept of the name of a file, from its end
+Files = Mapping[Modality, Sequence[tuple[str, bytes]]]
+
+
+def draw_form(catalogue: str) -> None:
+    """Words, photos, a sound and a clip of one item; a press adds it."""
+    st.subheader(wording.said("Add a product"))
+    if any(one.bundled for one in services.catalogues() if one.name == catalogue):
+        st.info(
+            f"{literal(catalogue)} comes with the app and stays as it is. Import a catalogue of your own and choose "
+            "it above.",
+            icon=":material/lock:",
+        )
+        st.button(
+            "Import a catalogue", on_click=data_visit.show_import, key="data_add_import", icon=":material/upload:"
+        )  # fmt: skip
+        return
+    st.markdown(wording.said("It is read and encoded as in an import, and every run ranks it at once, untrained."))
+    proposed = next_id(services.shop(catalogue).items)
+    with st.form("data_add", border=False):
+        cells = draw_cells(proposed)
+        media = draw_media()
+        pressed = st.form_submit_button(
+            "Add", key="data_add_go", type=leading(), icon=":material/add:", width="stretch"
+        )  # fmt: skip
+    if pressed:
+        submit(catalogue, cells, media)
+
+
+def draw_cells(proposed: str) -> dict[str, str]:
+    title = st.text_input("Title", key="data_add_title", max_chars=500)
+    description = st.text_area("Description", key="data_add_description", height=100)
+    left, middle, right = st.columns(3)
+    category = left.text_input("Category", key="data_add_category", max_chars=255)
+    price = middle.text_input("Price", key="data_add_price", placeholder="12.50", max_chars=32)
+    item_id = right.text_input(
+        "Id", key="data_add_id", placeholder=proposed, max_chars=LIMITS.id_characters,
+        help="By which tables and addresses name it. Left empty, the next free number is taken.",
+    )  # fmt: skip
+    return {
+        "item_id": item_id.strip() or proposed, "title": title, "description": description,
+        "category": category, "price": price.strip(),
+    }  # fmt: skip
+
+
+def draw_media() -> Files:
+    photos = st.file_uploader(
+        "Photos", type=PHOTOS, accept_multiple_files=True, key="data_add_photos",
+        max_upload_size=LIMITS.photo_bytes // MB, help="The first one is the picture on its card.",
+    )  # fmt: skip
+    left, right = st.columns(2)
+    sound = left.file_uploader(
+        "A sound", type=media_parts.SOUNDS, key="data_add_sound", max_upload_size=LIMITS.audio_bytes // MB
+    )  # fmt: skip
+    clip = right.file_uploader(
+        "A clip", type=media_parts.CLIPS, key="data_add_clip", max_upload_size=LIMITS.video_bytes // MB
+    )  # fmt: skip
+    given: dict[Modality, list[Any]] = {
+        "image": list(photos), "audio": [sound] if sound else [], "video": [clip] if clip else [],
+    }  # fmt: skip
+    return {m: [(file.name, file.getvalue()) for file in files] for m, files in given.items() if files}
+
+
+def submit(catalogue: str, cells: Mapping[str, str], media: Files) -> None:
+    """What is refused is said and nothing is changed; what was added has a door to the question that finds it."""
+    wait = visit.seconds_to_wait(LIMITS.heavy_actions_a_minute)
+    if wait:
+        st.warning(f"Too much at once; wait {wait:.0f} s, then press Add again.", icon=":material/hourglass:")
+        return
+    try:
+        with st.spinner("Reading, keeping and encoding it", show_time=True):
+            done = add(catalogue, cells, media)
+    except FusescopeError as refused:
+        parts.refusal(refused, title="This was not added")
+        return
+    parts.message_cards(done.notices, refused=False)
+    name = done.item.title or done.item.item_id
+    st.success(
+        wording.said(f"{literal(name)} is in {literal(catalogue)}: {done.items:,} products now, all of them ranked."),
+        icon=":material/check:",
+    )
+    st.page_link("pages/recommend_page.py", label="Ask for it", icon=":material/arrow_forward:")
+
+
+def add(catalogue: str, cells: Mapping[str, str], media: Files) -> Added:
+    """Raises what `core.adding.add_item` raises, and RoleError. The runs of the catalogue are opened anew."""
+    from core.adding import add_item
+
+    workspace = access.writable()
+    incoming = workspace.home / "incoming"
+    incoming.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=incoming, prefix="upload-") as folder:
+        files = {
+            m: [_written(Path(folder), f"{m}{at}", *one) for at, one in enumerate(given)] for m, given in media.items()
+        }
+        done = add_item(workspace, catalogue, {name: cell for name, cell in cells.items() if cell}, files)
+    for run in services.runs():
+        if run.catalogue == catalogue:
+            services.engine.clear(run.run)
+    for kept in (services.answer, services.on_cpu, explain_services.microscope):
+        kept.clear()
+    return done
+
+
+def _written(folder: Path, place: str, name: str, data: bytes) -> Path:
+    """In a folder of its own, so that two photos may have one name."""
+    (folder / place).mkdir()
+    path = folder / place / Path(name).name[-LONGEST_NAME:]
+    path.write_bytes(data)
+    return path
+
+
+def next_id(known: Mapping[str, object]) -> str:
+    """The first of new-1, new-2, ... that no item has."""
+    return next(name for number in range(1, len(known) + 2) if (name := f"new-{number}") not in known)
