@@ -8,6 +8,7 @@ from bench.case import Case, Size
 
 CASES: dict[str, tuple[str, str]] = {
     "query": ("query", "QueryCase"),
+    "Q4": ("four", "FourCase"),
     "E1": ("encode", "TextCase"),
     "E5": ("encode", "PhotoCase"),
     "R1": ("search", "SearchCase"),
