@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -39,7 +40,7 @@ SHOWN = ("recall@20", "ndcg@20")
 SHARES = (0.05, 0.1, 0.2, 0.4)  # weights of the item graph that an ablation chooses from
 TUNED: dict[str, dict[str, dict[str, Any]]] = {  # what a search settled on, by the name of the folder
     "amazon_sports": {
-        "factors": {"epochs": 60, "patience": 8, "user_rate": 0.001, "penalty": 0.05},
+        "factors": {"epochs": 60, "patience": 8, "user_rate": 0.01, "penalty": 0.03},
         "graph": {"epochs": 12, "patience": 4, "user_rate": 0.003, "penalty": 0.0, "negatives": 512, "heat": 0.15},
     },
     "lfm2k": {
@@ -208,6 +209,7 @@ def main(words: list[str] | None = None) -> int:
         print("\n".join(line_of(part) for part in parts), flush=True)
         tell_differences(parts[1:], parts[0])
         rows += parts
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
     if asked.json:
         report = [{key: value for key, value in row.items() if key != "per_user"} for row in rows]
         write_atomic(asked.json, (json.dumps(report, indent=1) + "\n").encode())

@@ -137,7 +137,7 @@ class RunSettings:
     def __post_init__(self) -> None:
         if self.epochs == -1:
             object.__setattr__(self, "epochs", EPOCHS.get(self.rank, 4))
-        for name, single, batched in (("user_rate", 0.07, 3e-3), ("penalty", 3e-3, 1e-4)):
+        for name, single, batched in (("user_rate", 0.05, 3e-3), ("penalty", 0.01, 1e-4)):
             if getattr(self, name) == -1:
                 one_by_one = self.rank == "factors" and self.loss != "softmax"  # see core.train.triples
                 object.__setattr__(self, name, single if one_by_one else batched)
