@@ -200,6 +200,7 @@ def test_an_audit_of_the_run_is_shown_and_its_absence_is_told(world):
     at = opened(look(world), "Is it used?")
     text = said(at)
     assert "words: **used**" in text and "photo: **not shown to be used**" in text
+    assert "20% of NDCG@20 goes when exchanged, 10% to 30%" in text and "loss of ndcg" not in text
     at = opened(at, "How far to trust it")
     assert "no better than chance" in said(at) and "100 cases" in said(at)
 

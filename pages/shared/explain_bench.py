@@ -260,25 +260,30 @@ def draw_used(audit: dict[str, Any] | None, run: str) -> None:
             )
             st.code(f"python -m core audit --run {run}", language="bash")
         return
+    metric = audit["metric"].upper()
+    for m, one in audit["modalities"].items():
+        share = one["perceptual"]
+        used = "used" if share["low"] > 0 else "not shown to be used"
+        path = "" if one["in_scoring_path"] else "; not in the scoring path"
+        st.markdown(
+            f"{named(m)}: **{used}**{path} :small[:gray[{share['value']:.0%} of {metric} goes when exchanged, "
+            f"{share['low']:.0%} to {share['high']:.0%}]]"
+        )
     rows = explain_parts.usage_rows(audit)
     explain_parts.bars(
         [f"{word_of(row['modality'])}: {row['measure']}" for row in rows], [row["value"] for row in rows],
-        f"loss of {audit['metric']}", "explain_usage", [(row["low"], row["high"]) for row in rows],
+        f"loss of {metric} (perceptual: share of it)", "explain_usage", [(row["low"], row["high"]) for row in rows],
         [color_of(row["modality"]) for row in rows],
     )  # fmt: skip
-    for m, one in audit["modalities"].items():
-        used = "used" if one["perceptual"]["low"] > 0 else "not shown to be used"
-        path = "" if one["in_scoring_path"] else "; not in the scoring path"
-        st.markdown(f"{named(m)}: **{used}**{path}")
     users = wording.said("products before known users and their held-out likes")
     of = "held-out questions" if audit["scope"] == "query" else users
     st.caption(
         f"{audit['things']} {of}, seed {audit['seed']}, 95 % intervals. Perceptual: the "
-        f"share of {audit['metric']} that goes when the modality is exchanged among them. Ablation: taken away at "
+        f"share of {metric} that goes when the modality is exchanged among them. Ablation: taken away at "
         "inference, nothing retrained. EMAP gain: what "
         "only the interplay of modalities adds. "
         + (
-            "Retrained: mrr of questions and ndcg@10 of the next item lost by a run that was trained without it."
+            "Retrained: MRR of questions and NDCG@10 of the next item lost by a run that was trained without it."
             if any("retrained" in one for one in audit["modalities"].values())
             else "Trained again without it: `audit --retrain SEEDS` measures that too."
         )
