@@ -11,7 +11,7 @@ import pytest
 from core.domain import Interaction
 from core.evaluate.trust import Case, contents_of, encoded_again, scorer_of, trust
 from core.evaluate.truth import fault_scores
-from core.evaluate.truth_shares import cared, oracle_shares, pointing, segment_shares, words_named
+from core.evaluate.truth_shares import cared, oracle_shares, pointing, segment_shares, weighed_words, words_named
 from core.features import catalogue_features
 from tests.tiny_microscope import WIDTHS, tiny_pipeline
 from tests.toys import COLOURS, toy_catalogue
@@ -49,8 +49,25 @@ def test_the_words_of_a_review_of_several_sentences_are_looked_at(reviewed):
         "reviews": {f"u001 {one.item_id}": {"seen": ["colour:red"]} for one in pipeline.catalogue.interactions},
     }
     labels = ["train"] * 6 + ["test"] * 2
-    found = words_named(pipeline, features, SimpleNamespace(labels=labels), truth, 10, 0, "occlusion")
+    split = SimpleNamespace(labels=labels)
+    found = words_named(pipeline, features, split, truth, 10, 0, "occlusion")
     assert found["cases"] == 2 and found["text_share"] == 1.0  # in six reviews alike every word names the colour
+    of_product = words_named(pipeline, features, split, truth, 10, 0, "occlusion", scope="item")
+    assert of_product["cases"] <= 2 and of_product != found  # its own words, before the writer
+
+
+def test_who_asks_counts_for_the_words_of_a_product_and_not_for_those_of_a_review(reviewed):
+    pipeline, features = reviewed
+    one, media = pipeline.catalogue.interactions[0], features.interactions[0]
+    weights = {
+        scope: [
+            weighed_words(pipeline, features, replace(one, user_id=user), media, "occlusion", scope)[1]
+            for user in ("u001", "u002")
+        ]
+        for scope in ("query", "item")
+    }
+    assert np.array_equal(*weights["query"])
+    assert not np.allclose(*weights["item"])
 
 
 def test_a_ranker_that_answers_no_question_has_no_words_and_no_photos(tmp_path):

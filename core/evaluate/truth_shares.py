@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +26,10 @@ from core.evaluate.truth import feature_of, heard_feature, planted_truth
 from core.explain.attribution import DEFAULT, attribute
 from core.explain.faithfulness import correlation
 from core.explain.shapley import shapley, shares
-from core.features import Features, catalogue_features
+from core.features import Features, Media, catalogue_features, parts_of
 from core.pipeline import Pipeline, open_pipeline
 from core.rank.multimodal import History
-from core.scoring import case_scorer
+from core.scoring import case_scorer, item_contents
 
 if TYPE_CHECKING:
     from core.workspace import Workspace
@@ -40,13 +40,17 @@ SEEN = 5  # texts that a word must be in before it can name anything
 DRAWS = 12  # products that stand where a modality is taken away
 WORDS = 3  # strongest words that are looked at
 TELLS: Mapping[Modality, str] = {"text": "read", "image": "look", "video": "look", "audio": "heard"}
+NO_WORDS: dict[str, Any] = {"precision@3": None, "cases": 0}
 Truth = Mapping[str, Any]
 
 
 def measured_truth(
     workspace: Workspace, run: str, *, cases: int = 400, seed: int = 0, method: str = DEFAULT
 ) -> dict[str, Any]:
-    """`shares`, `words`, `pointing`; see the functions below. Raises InputError where no truth ships."""
+    """`shares`, `words`, `words_of_product`, `pointing`; see the functions below.
+
+    Raises InputError where no truth ships.
+    """
     pipeline = open_pipeline(workspace, run)
     truth = planted_truth(pipeline.catalogue)
     if truth is None:
@@ -60,6 +64,7 @@ def measured_truth(
     return {
         "shares": share_agreement(pipeline, features, split, truth),
         "words": words_named(pipeline, features, split, truth, cases, seed, method),
+        "words_of_product": words_named(pipeline, features, split, truth, cases, seed, method, scope="item"),
         "pointing": pointing(pipeline, features, split, truth, method),
     }
 
@@ -205,44 +210,50 @@ def rank_interval(planted: NDArray[np.float64], measured: NDArray[np.float64]) -
 
 def words_named(
     pipeline: Pipeline, features: Features, split: Split, truth: Truth, cases: int, seed: int, method: str,
-    labels: Collection[str] = HELD["test"],
+    labels: Collection[str] = HELD["test"], scope: str = "query",
 ) -> dict[str, Any]:  # fmt: skip
-    """Of the `WORDS` strongest words of a held-out review, asked as a query for its own product: how many name an
-    attribute that the writer cares about; the share of such words in the text, and what taking the rarest words gives.
+    """Of the `WORDS` strongest words, how many name an attribute that the writer cares about; the share of such words
+    in the text, and what taking the rarest words gives.
 
+    scope "query": the words of a held-out review, asked for its own product; its score does not know who tells it.
+    "item": the words of that product before the writer as a known user, whose tastes are in the score.
     Which words name an attribute is learned from the reviews that training may see and what each of them tells.
-    A ranker that answers no question has no cases.
+    A ranker that answers no such question has no cases.
     """
-    if "query" not in pipeline.model.ranker.cases or "text" not in pipeline.model.modalities:
-        return {"precision@3": None, "cases": 0}
+    needed = {"query": "query", "item": "known user"}[scope]
+    if needed not in pipeline.model.ranker.cases or "text" not in pipeline.model.modalities:
+        return NO_WORDS
+    everything = list(zip(pipeline.catalogue.interactions, features.interactions, split.labels, strict=True))
     rows = [
-        (row, media) for row, media, label in
-        zip(pipeline.catalogue.interactions, features.interactions, split.labels, strict=True)
+        (row, media) for row, media, label in everything
         if label in labels and media.get("text") and told_in(truth, row)
+        and (scope == "query" or row.user_id in pipeline.user_rows)
     ]  # fmt: skip
     order = np.random.default_rng(seed).permutation(len(rows))[:cases]
-    seen = [row for row, label in zip(pipeline.catalogue.interactions, split.labels, strict=True) if label == TRAIN]
+    seen = [row for row, _, label in everything if label == TRAIN]
     lexicon = naming_words((row.text, told_in(truth, row)) for row in seen)
-    rarity = Counter(word for row in seen for word in set(tokens(row.text)))
-    position = pipeline.catalogue.position()
+    described = [" ".join(parts_of(item, "text")) for item in pipeline.catalogue.items]
+    texts = [row.text for row in seen] if scope == "query" else described
+    rarity = Counter(word for text in texts for word in set(tokens(text)))
     ours, share, rarest, products = [], [], [], []
     for number in sorted(order):
         row, media = rows[number]
-        states = {"text": [features.states["text"][at] for at in media["text"]]}
-        read = {"text": list(contents_of(pipeline, row, {"text": media["text"]}).get("text", ()))}
-        scorer = case_scorer(pipeline, "query", states, read, position[row.item_id], None)
-        weights = attribute(scorer, method)
-        names = scorer.units["text"].names
+        names, weights = weighed_words(pipeline, features, row, media, method, scope)
         hits = np.array([bool(named(word, lexicon) & cared(truth, row.user_id)) for word in names])
         if weights is None or len(names) <= WORDS or not hits.any():
             continue
-        ours.append(hits[np.argsort(-weights["text"])[:WORDS]].mean())
-        rare = np.array([-min((rarity[one] for one in tokens(word)), default=len(seen)) for word in names])
-        rarest.append(hits[np.argsort(-rare, kind="stable")[:WORDS]].mean())
+        common = np.array([min((rarity[one] for one in tokens(word)), default=rarity.total()) for word in names])
+        ours.append(hits[np.argsort(-weights)[:WORDS]].mean())
+        rarest.append(hits[np.argsort(common, kind="stable")[:WORDS]].mean())
         share.append(hits.mean())
         products.append(row.item_id)
-    if not ours:
-        return {"precision@3": None, "cases": 0}
+    return {**words_summary(ours, share, rarest, products), "method": method} if ours else NO_WORDS
+
+
+def words_summary(
+    ours: Sequence[float], share: Sequence[float], rarest: Sequence[float], products: Sequence[str]
+) -> dict[str, Any]:
+    """One number a case (n,); products: the units of every interval."""
     return {
         "precision@3": asdict(bootstrap(ours, products)),
         "text_share": float(np.mean(share)),
@@ -250,8 +261,25 @@ def words_named(
         "rarest_words": asdict(bootstrap(rarest, products)),
         "over_rarest": asdict(paired(ours, rarest, products).difference),
         "cases": len(ours),
-        "method": method,
     }
+
+
+def weighed_words(
+    pipeline: Pipeline, features: Features, row: Interaction, media: Media, method: str, scope: str
+) -> tuple[Sequence[str], NDArray[np.float64] | None]:
+    """Words (W,) and their weights (W,) for the score of the row's product; scope: as of `words_named`."""
+    target = pipeline.catalogue.position()[row.item_id]
+    if scope == "query":
+        own: Media = {"text": media["text"]}
+        read, user = {"text": list(contents_of(pipeline, row, own).get("text", ()))}, None
+    else:
+        own, read, user = features.items[target], item_contents(pipeline, target), row.user_id
+    states = {m: [features.states[m][at] for at in rows] for m, rows in own.items() if rows}
+    if "text" not in states:
+        return (), None
+    scorer = case_scorer(pipeline, scope, states, read, target, user)
+    weights = attribute(scorer, method)
+    return scorer.units["text"].names, None if weights is None else weights["text"]
 
 
 def told_in(truth: Truth, row: Interaction) -> frozenset[str]:
@@ -312,37 +340,23 @@ def pointing(
     the product? Beside it, the share of the mask in the photo (a random point) and the middle of the photo."""
     if "query" not in pipeline.model.ranker.cases or "image" not in pipeline.model.modalities:
         return {"method": method, "photos": 0}
-    own = {
-        path: (row, media)
-        for row, media, label in zip(pipeline.catalogue.interactions, features.interactions, split.labels, strict=True)
-        if label in labels
-        for path in row.media.get("image", ())
-    }
-    position = pipeline.catalogue.position()
+    position, grey = pipeline.catalogue.position(), {"method": method, "photos": 0}
     hits, area, centre, products = [], [], [], []
-    for one in truth.get("customer_photos", ()):
-        mask_file = pipeline.catalogue.root / one["mask"]
-        if one["file"] not in own or not mask_file.is_file() or not own[one["file"]][1].get("image"):
-            continue
-        row, media = own[one["file"]]
-        at = row.media["image"].index(one["file"])
-        if at >= len(media["image"]):
-            continue
-        states = {"image": [features.states["image"][media["image"][at]]]}
-        scorer = case_scorer(pipeline, "query", states, {}, position[one["item_id"]], None)
+    for item_id, photo, mask in masked_photos(pipeline, features, split, truth, labels):
+        states = {"image": [features.states["image"][photo]]}
+        scorer = case_scorer(pipeline, "query", states, {}, position[item_id], None)
         weights = attribute(scorer, method)
         if weights is None:
-            return {"method": method, "photos": 0}
+            return grey
         units = scorer.units["image"]
-        mask = np.asarray(read_image(mask_file.read_bytes(), mask_file.name)[0].convert("L")) > 127
         grid = tuple(1 + max(span[axis] for span in units.spans) for axis in (0, 1))
         best = units.spans[int(np.argmax(weights["image"]))]
         hits.append(float(at_middle(mask, best, grid)))
         centre.append(float(at_middle(mask, (grid[0] // 2, grid[1] // 2), grid)))
         area.append(float(mask.mean()))
-        products.append(one["item_id"])
+        products.append(item_id)
     if not hits:
-        return {"method": method, "photos": 0}
+        return grey
     return {
         "hit_rate": asdict(bootstrap(hits, products)),
         "area": float(np.mean(area)),
@@ -352,6 +366,24 @@ def pointing(
         "photos": len(hits),
         "method": method,
     }
+
+
+def masked_photos(
+    pipeline: Pipeline, features: Features, split: Split, truth: Truth, labels: Collection[str]
+) -> Iterator[tuple[str, int, NDArray[np.bool_]]]:
+    """Customer photos of that part of the split whose mask ships: product, row of its states, mask (h, w)."""
+    own = {
+        path: media["image"][at]
+        for row, media, label in zip(pipeline.catalogue.interactions, features.interactions, split.labels, strict=True)
+        if label in labels
+        for at, path in enumerate(row.media.get("image", ()))
+        if at < len(media.get("image", ()))
+    }
+    for one in truth.get("customer_photos", ()):
+        file = pipeline.catalogue.root / one["mask"]
+        if one["file"] in own and file.is_file():
+            mask = np.asarray(read_image(file.read_bytes(), file.name)[0].convert("L")) > 127
+            yield one["item_id"], own[one["file"]], mask
 
 
 def at_middle(mask: NDArray[np.bool_], cell: tuple[int, int], grid: tuple[int, ...]) -> bool:
