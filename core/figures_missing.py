@@ -42,27 +42,8 @@ def missing_figure(rows: Rows, complete: Mapping[str, Any], metric: str, modalit
     step = SPREAD / max(1, len(ways))
     for at, way in enumerate(ways):
         own = sorted((row for row in rows if row["method"] == way), key=lambda row: row["ratio"])
-        told = [estimate(row, metric) for row in own]
-        figure.add_scatter(
-            x=[ratios.index(row["ratio"]) + (at - (len(ways) - 1) / 2) * step for row in own],
-            y=[one["value"] for one in told], name=plain(way), mode="lines+markers",
-            line={"color": WAY_COLOR.get(way, "#7F7F7F"), "width": 1, "dash": "dot"},
-            marker={
-                "size": [13 if row["chosen"] else 8 for row in own], "color": WAY_COLOR.get(way, "#7F7F7F"),
-                "symbol": WAY_SYMBOL.get(way, "circle"),
-            },
-            error_y={
-                "type": "data", "symmetric": False, "thickness": 1.4, "width": 3,
-                "array": [one["high"] - one["value"] for one in told],
-                "arrayminus": [one["value"] - one["low"] for one in told],
-            },
-            customdata=[
-                [f"{row['ratio']:.0%}", one["low"], one["high"], ", chosen on validation" if row["chosen"] else ""]
-                for row, one in zip(own, told, strict=True)
-            ],
-            hovertemplate="%{customdata[0]} missing: %{y:.3f} (95 %: %{customdata[1]:.3f} to %{customdata[2]:.3f})"
-                          "%{customdata[3]}<extra>" + plain(way) + "</extra>",
-        )  # fmt: skip
+        aside = (at - (len(ways) - 1) / 2) * step
+        figure.add_scatter(x=[ratios.index(row["ratio"]) + aside for row in own], **_way(way, own, metric))
     level = estimate(complete, metric)["value"]
     figure.add_hline(y=level, line={"color": "#7F7F7F", "dash": "dash", "width": 1.2})
     figure.add_annotation(
@@ -78,6 +59,31 @@ def missing_figure(rows: Rows, complete: Mapping[str, Any], metric: str, modalit
         legend={"orientation": "h", "y": -0.22, "yanchor": "top", "x": 0},
     )  # fmt: skip
     return figure
+
+
+def _way(way: str, own: Rows, metric: str) -> dict[str, Any]:
+    """One way to fill in, its points joined: everything of its trace but where the points stand."""
+    told = [estimate(row, metric) for row in own]
+    colour = WAY_COLOR.get(way, "#7F7F7F")
+    return {
+        "y": [one["value"] for one in told], "name": plain(way), "mode": "lines+markers",
+        "line": {"color": colour, "width": 1, "dash": "dot"},
+        "marker": {
+            "size": [13 if row["chosen"] else 8 for row in own], "color": colour,
+            "symbol": WAY_SYMBOL.get(way, "circle"),
+        },
+        "error_y": {
+            "type": "data", "symmetric": False, "thickness": 1.4, "width": 3,
+            "array": [one["high"] - one["value"] for one in told],
+            "arrayminus": [one["value"] - one["low"] for one in told],
+        },
+        "customdata": [
+            [f"{row['ratio']:.0%}", one["low"], one["high"], ", chosen on validation" if row["chosen"] else ""]
+            for row, one in zip(own, told, strict=True)
+        ],
+        "hovertemplate": "%{customdata[0]} missing: %{y:.3f} (95 %: %{customdata[1]:.3f} to %{customdata[2]:.3f})"
+                         "%{customdata[3]}<extra>" + plain(way) + "</extra>",
+    }  # fmt: skip
 
 
 def missing_alt(rows: Rows, complete: Mapping[str, Any], metric: str, modality: str) -> str:

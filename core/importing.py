@@ -75,39 +75,51 @@ def import_source(
     after writing the list of bad rows, TableError (nothing usable), InputError (the name), StoreError, SettingsError
     (the engine), and whatever `on_step` raises to stop it.
     """
-    from core.catalog.formats import read_source
     from core.catalog.reading import Ask
-    from core.catalog.report import RowsRefusedError, write_rejects
     from core.prepare.findings import keep_words
 
     workspace.check_name(name, "catalogue")
     if engine != INLINE:
         check_engine(engine)
     tell = on_step or (lambda label, fraction: None)
-    rejects = rejects_file(workspace, name)
     ask = Ask(uploaded=uploaded, step=_part(tell, 0.0, READ))
     with _unpacked(workspace, source, ask, layout in ("auto", "folder")) as (folder, told):
-        try:
-            reading = read_source(folder, name, layout, features=features, ask=ask)
-        except RowsRefusedError as error:
-            write_rejects(rejects, error.problems)
-            raise
+        reading = _read(workspace, folder, name, layout, features, ask)
         report, split = reading.report, _labels(reading.catalogue)
         catalogue, lost = _kept(workspace, reading, _part(tell, READ, KEPT))
         keep_words(workspace.vectors, catalogue, folder, reading.catalogue, workspace.user_key)
     report.note((*told, *lost))
     elsewhere = encode_by_ray(catalogue, workspace.vectors, _part(tell, KEPT, ENCODED)) if engine != INLINE else 0
     encoded = elsewhere + _encoded(workspace, catalogue, _part(tell, ENCODED if elsewhere else KEPT, ENCODED))
-    listed = report.write_rejects(rejects) if report.refused else None
+    listed = report.write_rejects(rejects_file(workspace, name)) if report.refused else None
     run, changed = _published(workspace, catalogue, {**_told(report), "split": split}, _part(tell, ENCODED, TRAINED))
     if source.is_relative_to(workspace.home / UPLOADS):
         source.unlink(missing_ok=True)  # our copy of an upload: people and words as they came stay nowhere
     tell("done", 1.0)
+    return _outcome(catalogue, report, listed, run=run, encoded=encoded, changed=changed, split=split)
+
+
+def _read(
+    workspace: Workspace, folder: Path, name: str, layout: str, features: Mapping[Modality, Path] | None, ask: Ask
+) -> Reading:
+    """What the folder holds. Raises RowsRefusedError after writing the list of bad rows."""
+    from core.catalog.formats import read_source
+    from core.catalog.report import RowsRefusedError, write_rejects
+
+    try:
+        return read_source(folder, name, layout, features=features, ask=ask)
+    except RowsRefusedError as error:
+        write_rejects(rejects_file(workspace, name), error.problems)
+        raise
+
+
+def _outcome(catalogue: Catalogue, report: ImportReport, listed: Path | None, **done: Any) -> ImportOutcome:
+    """What is told of an import; done: what the steps after reading did."""
+    users = {one.user_id for one in catalogue.interactions}
     return ImportOutcome(
-        catalogue=name, items=len(catalogue.items), users=len({one.user_id for one in catalogue.interactions}),
+        catalogue=catalogue.name, items=len(catalogue.items), users=len(users),
         interactions=len(catalogue.interactions), media=count_media(catalogue), refused=report.refused,
-        notices=report.notices, cleaned=dict(report.cleaned), rejects_file=listed, run=run, encoded=encoded,
-        changed=changed, split=split,
+        notices=report.notices, cleaned=dict(report.cleaned), rejects_file=listed, **done,
     )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ from core.files import digest_bytes, write_atomic
 from core.fuse import FUSERS
 from core.fuse.weighted import Weighted
 from core.model import Model, best_device
-from core.pipeline import FORMAT, TUNED_TEXT, load_run
+from core.pipeline import FORMAT, TUNED_TEXT, Pipeline, load_run
 from core.prepare.faults import cleaned
 from core.prepare.impute import IMPUTERS
 from core.prepare.interpolate import with_interpolated_ratings
@@ -48,6 +48,7 @@ from core.train.trust import fit_trust
 from core.train.unfreeze import Unfrozen, tuned_features
 
 OnStep = Callable[[str, float, dict[str, float]], None]
+Prepare = Callable[[TrainingData], TrainingData]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,17 +86,73 @@ def train_run(
     check_names(settings)
     if resume and processes() > 1:
         raise SettingsError("what torchrun began cannot be resumed. Train again, or in one process")
-    catalogue = cleaned(catalogue, settings.clean, vectors, lambda label, fraction: tell(label, 0.0, {}))
-    split = split_by(settings.protocol, catalogue, 0)
-    if settings.impute == "interpolation":
-        catalogue = with_interpolated_ratings(catalogue, [label == TRAIN for label in split.labels])
+    catalogue, split = divided(catalogue, settings, vectors, tell)
     kept = checkpoints(out, catalogue, settings, split)
     if not resume:
         forget(out, kept)
     unfrozen = Unfrozen.of(catalogue, settings, vectors, lambda label, fraction: tell(label, 0.0, {}))
     features = ready or encoded_media(catalogue, settings, vectors, tell)
+    fitted = fit(catalogue, settings, features, split, kept, unfrozen.prepare if unfrozen else same, out, tell)
+    parts = fitted.parts()
+    if unfrozen:
+        parts[TUNED_TEXT] = fitted.data.banks["text"].tail.to_bytes()
+        write_atomic(out / TUNED_TEXT, parts[TUNED_TEXT])
+        features = tuned_features(catalogue, settings, vectors, out, lambda label, fraction: tell(label, 0.91, {}))
+    told = {**about_run(out.name, catalogue, settings, features, split), **fitted.told(catalogue, split), "grid": grid}
+    write_run(out, told, parts)
+    tell("measuring", 0.92, {})
+    figures = measured_run(load_run(out, catalogue, features=features), features, split, parts)
+    seconds = time.monotonic() - begun
+    write_run(out, {**told, **figures, "seconds": round(seconds, 1)}, parts)
+    forget(out, kept, curves=False)
+    tell("done", 1.0, {})
+    return RunRecord(run=out.name, epochs=len(fitted.curves) - 1, best_epoch=fitted.best, metrics=figures["metrics"],
+                     seconds=seconds)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """A model that has learned, from which data; best: the epoch whose weights it has."""
+
+    model: Model
+    data: TrainingData
+    best: int
+    curves: list[dict[str, float]]
+
+    def parts(self) -> dict[str, bytes]:
+        """The files of the run that hold what was learned."""
+        weights = {name: value.cpu() for name, value in self.model.state_dict().items()}
+        return {"model.safetensors": to_bytes(weights), "history.safetensors": to_bytes(history_tensors(self.data))}
+
+    def told(self, catalogue: Catalogue, split: Split) -> dict[str, Any]:
+        """What run.json tells of it, and of whom and what it knows."""
+        return {
+            "items": [catalogue.items[item].item_id for item in self.data.trainable],
+            "users": list(training_users(catalogue, split)),
+            "training": {"best_epoch": self.best, "curves": self.curves},
+        }
+
+
+def divided(catalogue: Catalogue, settings: RunSettings, vectors: Path, tell: OnStep) -> tuple[Catalogue, Split]:
+    """The cleaned catalogue and its split; with stars foretold for training rows that have none, where asked for."""
+    catalogue = cleaned(catalogue, settings.clean, vectors, lambda label, fraction: tell(label, 0.0, {}))
+    split = split_by(settings.protocol, catalogue, 0)
+    if settings.impute == "interpolation":
+        catalogue = with_interpolated_ratings(catalogue, [label == TRAIN for label in split.labels])
+    return catalogue, split
+
+
+def same(data: TrainingData) -> TrainingData:
+    """How data are prepared where nothing is fine-tuned."""
+    return data
+
+
+def fit(
+    catalogue: Catalogue, settings: RunSettings, features: Features, split: Split, kept: Mapping[str, Checkpoint],
+    prepare: Prepare, out: Path, tell: OnStep,
+) -> Fitted:  # fmt: skip
+    """Finds how long to train where the settings ask for that, trains, and fits the gates' trust."""
     with deterministic(settings):
-        prepare = unfrozen.prepare if unfrozen else lambda data: data
         stop = None
         if settings.tune_folds:
             stop = best_length(catalogue, settings, features, split, kept["tuning"], prepare)
@@ -115,18 +172,16 @@ def train_run(
             fit_trust(
                 model.fuser, catalogue, settings, features, split, learn, lambda label, done: tell(label, 0.9, {})
             )
-    users = training_users(catalogue, split)
-    parts = {
-        "model.safetensors": to_bytes({name: value.cpu() for name, value in model.state_dict().items()}),
-        "history.safetensors": to_bytes(history_tensors(data)),
-    }
-    if unfrozen:
-        parts[TUNED_TEXT] = data.banks["text"].tail.to_bytes()
-        write_atomic(out / TUNED_TEXT, parts[TUNED_TEXT])
-        features = tuned_features(catalogue, settings, vectors, out, lambda label, fraction: tell(label, 0.91, {}))
-    told = {
+    return Fitted(model=model, data=data, best=best, curves=curves)
+
+
+def about_run(
+    name: str, catalogue: Catalogue, settings: RunSettings, features: Features, split: Split
+) -> dict[str, Any]:  # fmt: skip
+    """What run.json tells of everything that was given to the training."""
+    return {
         "format": FORMAT,
-        "run": out.name,
+        "run": name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": json.loads(settings.to_json()),
         "widths": dict(features.widths),
@@ -137,15 +192,12 @@ def train_run(
             "protocol": split.name,
             "split": asdict(split.fingerprint),
         },
-        "items": [catalogue.items[item].item_id for item in data.trainable],
-        "users": list(users),
-        "training": {"best_epoch": best, "curves": curves},
-        "grid": grid,
     }
-    write_run(out, told, parts)
-    tell("measuring", 0.92, {})
-    pipeline = load_run(out, catalogue, features=features)
-    parts[f"items-{catalogue.version[:16]}.safetensors"] = pipeline.items.to_bytes()
+
+
+def measured_run(pipeline: Pipeline, features: Features, split: Split, parts: dict[str, bytes]) -> dict[str, Any]:
+    """`metrics` and `distances` of a run; item vectors and the values behind its figures become `parts` of it."""
+    parts[f"items-{pipeline.catalogue.version[:16]}.safetensors"] = pipeline.items.to_bytes()
     metrics, measured = measure(pipeline, features, split)
     if hasattr(pipeline.model.ranker, "written"):
         for part in ("validation", "test"):
@@ -154,11 +206,7 @@ def train_run(
             measured |= {f"{part} {subject}": values for subject, values in stars.items()}
     parts[MEASURED] = pack(measured)
     distances = held_distances(pipeline, features, split) if "query" in pipeline.model.ranker.cases else {}
-    seconds = time.monotonic() - begun
-    write_run(out, {**told, "metrics": metrics, "distances": distances, "seconds": round(seconds, 1)}, parts)
-    forget(out, kept, curves=False)
-    tell("done", 1.0, {})
-    return RunRecord(run=out.name, epochs=len(curves) - 1, best_epoch=best, metrics=metrics, seconds=seconds)
+    return {"metrics": metrics, "distances": distances}
 
 
 def prepared_features(
@@ -214,7 +262,7 @@ def forget(out: Path, kept: Mapping[str, Checkpoint], curves: bool = True) -> No
 
 def best_length(
     catalogue: Catalogue, settings: RunSettings, features: Features, split: Split, kept: Checkpoint,
-    prepare: Callable[[TrainingData], TrainingData],
+    prepare: Prepare,
 ) -> int:  # fmt: skip
     """How many epochs are best for products that training has not seen: judged on one fold of them, held out."""
     folds = item_folds((item.item_id for item in catalogue.items), settings.tune_folds)
@@ -227,7 +275,7 @@ def best_length(
 
 def learned(
     data: TrainingData, *, settings: RunSettings, features: Features, device: str,
-    prepare: Callable[[TrainingData], TrainingData],
+    prepare: Prepare,
 ) -> Any:  # fmt: skip
     """A trainer that has learned these data to its last epoch."""
     data = prepare(data)
