@@ -316,6 +316,6 @@ class Estimate:
 def with_interval(one: Any, form: str = ".3f", value: str = "value") -> str:
     """ "0.512 [0.430, 0.593]", and the value alone where no interval was kept. one: an Estimate, or what has `value`,
     low and high by name or key; form: of every number."""
-    known = one if isinstance(one, Mapping) else vars(one)
+    known = one if isinstance(one, Mapping) else {name: getattr(one, name) for name in (value, "low", "high")}
     told = format(known[value], form)
     return told if known["low"] is None else f"{told} [{known['low']:{form}}, {known['high']:{form}}]"

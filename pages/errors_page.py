@@ -105,7 +105,7 @@ def draw_list(found: errors.CaseBook, conditions: tuple, said: list) -> list[int
                 errors.rows(found, shown, errors.by_case(said)), hide_index=True, height="content", row_height=30,
                 column_config=errors_parts.column_names(found.cases.modalities), key=visit.LIST,
                 selection_mode="multi-row", on_select=lambda: visit.open_row(keys, visit.LIST),
-                alt=f"Table of {len(shown)} cases: rank of the right product, fused and alone, and labels",
+                alt=f"Table of {len(shown)} cases: rank of the right {wording.words().item}, fused, alone, and labels",
             )  # fmt: skip
     chosen = [shown[row] for row in visit.chosen_rows(visit.LIST) if row < len(shown)]
     if len(chosen) > 1:
@@ -208,6 +208,8 @@ def draw_slices(found: errors.CaseBook, conditions: tuple, name: str) -> None:
         f"{search.tested:,} slices looked at, {search.found:,} found (Holm's corrected p below 5 %); listed are "
         f"{len(search.slices)}, those found first, then the dearest. Choose a row to narrow every view to it."
     )
+    if note := errors.cleaning_note(found):
+        st.caption(f":material/cleaning_services: {note}")
     if not search.slices:
         few = wording.said("No slice is large enough to judge: 15 cases of 6 products are needed.")
         st.info(few, icon=":material/info:")

@@ -245,6 +245,8 @@ def draw_board(board: models.Board) -> None:
         )  # fmt: skip
         draw_verdicts(board)
     st.caption(fingerprint_line(board))
+    if caution := models.rating_caution(board):
+        st.warning(literal(f"{caution[0].upper()}{caution[1:]}."), icon=":material/star_half:")
     drawn.choices_of_a_search(board)
     draw_doors([place.runs[0] for place in board.places])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,8 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from core.domain import Interaction
+from core.catalog.clean import Detection, Mark
+from core.domain import Interaction, Words
 from core.evaluate.attributes import attributes
 from core.evaluate.casebook import CaseBook
 from core.evaluate.cases import METRICS
@@ -165,6 +167,36 @@ def test_a_note_that_somebody_else_changed_is_not_overwritten_and_ours_stays_in_
     assert annotations_of(world, "toy")[0].note == "from another tab"
 
 
+def test_the_page_speaks_in_the_words_of_the_catalogue(world, book):
+    world.shop = replace(world.shop, words=Words(item="reply", items="replies", query="message", queries="messages"))
+    st.cache_data.clear()
+    ident = slice_id(next(iter(book.searches["mrr"].slices)).conditions)
+    shown = [errors_page(), errors_page(errors_view="Slices", errors_slice=ident)]
+    for at in shown:
+        tables = [column for table in at.dataframe for column in table.proto.columns.split('"') if table.proto.columns]
+        told = said(at) + " ".join(tables) + " ".join(str(table.value.to_dict()) for table in at.dataframe)
+        told += " ".join(element.proto.help for element in at.markdown)
+        told += " ".join(one.placeholder for one in at.text_input)
+        assert not re.findall(r"\b(?:right |of the |of \d+ |the )products?\b", told, re.IGNORECASE)
+    assert "Right reply at rank" in said(shown[0])
+    assert "replies," in said(shown[1])
+
+
+@pytest.mark.parametrize(("kept", "told"), [
+    (None, "nobody has searched this catalogue for faults"),
+    ((), "it found nothing that touches these cases"),
+    (("t00",), "older than its findings"),
+    (("elsewhere",), "it found nothing that touches these cases"),
+])  # fmt: skip
+def test_slices_say_why_none_is_about_cleaning(world, book, monkeypatch, kept, told):
+    marks = None if kept is None else tuple(Mark(item_id=one, score=1.0) for one in kept)
+    found = None if marks is None else (Detection(step="wrong_photo", marks=marks, looked_at=1),)
+    monkeypatch.setattr("core.prepare.findings.kept_faults", lambda vectors, catalogue: found)
+    assert told in said(errors_page(errors_view="Slices"))
+    sliced = replace(book, attributes=(*book.attributes, replace(book.attributes[0], name="cleaning, wrong photo")))
+    assert errors_services.cleaning_note(sliced) == ""
+
+
 def test_words_and_filters_narrow_the_list(world, book):
     at = errors_page()
     at.text_input(key=visit.SEARCH).set_value(str(book.cases.key[17])).run()
@@ -237,7 +269,7 @@ def test_a_slice_is_compared_between_two_runs_by_its_own_cases(world, book, monk
     assert [metric.value for metric in at.metric] == ["17", "0", "0", "1"]
     before, after = (17 / 30 + 1 / 60) / 18, (17 / 2 + 1 / 60) / 18
     assert f"in this slice: **toy-better** {after:.3f}" in said(at)
-    assert f"{before:.3f}; difference **{after - before:+.3f}**" in said(at)
+    assert f"{before:.3f}; difference **{after - before:+.3f} [" in said(at)
 
 
 def test_labels_of_cases_that_a_new_import_took_away_are_shown_as_such(world, book):

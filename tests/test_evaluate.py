@@ -10,6 +10,7 @@ import pytest
 
 import core.evaluate.run
 import core.train.run
+from core.__main__ import main
 from core.errors import SettingsError
 from core.evaluate.leaderboard import entry
 from core.evaluate.run import evaluate_run
@@ -54,6 +55,13 @@ def test_what_is_evaluated_is_what_the_run_says_of_itself(workspace):
     assert answer["chance"]["recall@10"] == 10 / 30
     assert answer["lists"]["coverage"] == pytest.approx(told["metrics"]["test"]["lists coverage"])
     assert answer["fingerprint"]["sha"] == told["data"]["split"]["sha"]
+
+
+def test_where_nothing_can_be_asked_the_command_says_why_and_what_can(workspace, capsys):
+    assert main(["evaluate", "--run", "whole", "--products", "cold", "--home", str(workspace.home)]) == 0
+    told = capsys.readouterr().out
+    assert "no figure of questions: no held-out question of cold products in test is a review+photo; held out" in told
+    assert "16 with --query review+photo --products all" in told
 
 
 def test_every_case_is_written_with_the_rank_under_each_modality_alone(workspace, tmp_path):

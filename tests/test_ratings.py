@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from core.commands.answers import _rating_lines
 from core.domain import Catalogue, Interaction, Item
 from core.evaluate.protocols import split_by
-from core.evaluate.ratings import reference_ratings, reference_table
+from core.evaluate.ratings import only_likes, reference_ratings, reference_table
 from core.evaluate.splits import Fingerprint, Split, fingerprint, per_user_random, rated_rows
+from pages.shared import models_services, services
 
 FILMS = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "movielens_dev"
 
@@ -48,6 +52,40 @@ def test_the_references_of_the_films_come_out_as_published():
     assert [table["mean"][name] for name in names] == pytest.approx([1.0510, 0.8627, 0.3513, 0.1040], abs=5e-5)
     assert [table["item mean"][name] for name in names] == pytest.approx([0.9646, 0.7530, 0.3790, 0.2035], abs=5e-5)
     assert [table["bias"][name] for name in names] == pytest.approx([0.8819, 0.6860, 0.4160, 0.2575], abs=5e-5)
+
+
+def test_a_split_that_holds_out_likes_alone_is_said_to_and_no_other():
+    catalogue, split = shop()
+    assert only_likes(catalogue, split) == ""  # 3 and 1 are held out
+    labels = ("test", "test", "train", "train", "train")
+    liked = Split(name="random", seed=0, labels=labels, fingerprint=fingerprint(catalogue, labels))
+    assert "all 2 ratings of the test part are likes" in only_likes(catalogue, liked)
+    assert only_likes(catalogue, liked, "validation") == ""
+    high = replace(catalogue, interactions=tuple(replace(one, rating=5.0) for one in catalogue.interactions))
+    assert only_likes(high, liked) == ""  # nobody gives less, so nothing is left out
+
+
+def test_the_command_prints_what_was_foretold_and_what_it_leaves_out():
+    table = {"accuracy": 0.5, "mae": 0.25, "rmse": 0.75}
+    answer = {"ratings": {"before": {"rating": table, "bias": {"mae": 0.5}, "rows": 1200}}, "caution": "all are likes"}
+    assert _rating_lines(answer) == [
+        "ratings before   accuracy 0.5000, mae 0.2500, rmse 0.7500; bias mae 0.5000; 1,200 rows", "note: all are likes",
+    ]  # fmt: skip
+    assert _rating_lines({}) == []
+
+
+def test_the_leaderboard_says_that_only_likes_were_tested(monkeypatch):
+    catalogue, _ = shop()
+    labels = ("test", "test", "train", "train", "train")
+    liked = Split(name="random", seed=0, labels=labels, fingerprint=fingerprint(catalogue, labels))
+    monkeypatch.setattr("core.evaluate.protocols.split_by", lambda protocol, shop: liked)
+    monkeypatch.setattr(services, "workspace", lambda: SimpleNamespace(catalogue=lambda name: catalogue))
+    models_services._rating_caution.clear()
+    made = SimpleNamespace(subject="ratings before", catalogue="two", protocol="random", part="test")
+    assert "likes" in models_services.rating_caution(made)
+    made.subject = "users"
+    assert models_services.rating_caution(made) == ""
+    models_services._rating_caution.clear()
 
 
 def test_a_rating_run_stands_on_the_board_with_intervals_beside_the_model_that_reads_nothing(tmp_path, monkeypatch):

@@ -189,6 +189,10 @@ class ToyWorkspace:
     home: Path = Path("toy")
     has_database: bool = False
 
+    @property
+    def vectors(self) -> Path:
+        return self.home / "vectors"
+
     def catalogues(self) -> list[SimpleNamespace]:
         return [
             SimpleNamespace(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -62,8 +63,23 @@ def evaluate(options: argparse.Namespace) -> Reply:
     lines = [
         f"{options.run_name}, {options.split}, {options.products} products",
         *(f"{k:<14} {v}" for k, v in told.items()),
+        *_rating_lines(answer),
     ]
+    if answer.get("why"):
+        lines.append(f"no figure of questions: {answer['why']}")
+    elif len(lines) == 1:
+        lines.append(f"no figure: {options.run_name} answers neither questions nor users under these settings")
     return Reply(answer=answer, lines=lines)
+
+
+def _rating_lines(answer: Mapping[str, Any]) -> list[str]:
+    """Stars foretold, beside what counting foretells."""
+    lines = [
+        f"ratings {task:<8} " + ", ".join(f"{name} {one['rating'][name]:.4f}" for name in ("accuracy", "mae", "rmse"))
+        + f"; bias mae {one['bias']['mae']:.4f}; {one['rows']:,} rows"
+        for task, one in answer.get("ratings", {}).items()
+    ]  # fmt: skip
+    return lines + ([f"note: {answer['caution']}"] if answer.get("caution") else [])
 
 
 def recommend(options: argparse.Namespace) -> Reply:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.domain import Catalogue
+from core.evaluate.measure import LIKED
 from core.evaluate.metrics import rating_classes, rating_metrics
 from core.evaluate.splits import TEST, TRAIN, VALIDATION, Split
 from core.evaluate.vectors import Measured
@@ -75,6 +76,18 @@ def rating_report(pipeline: Pipeline, features: Features, split: Split, part: st
             **reference_table(catalogue, split, asked),
         }
     return report
+
+
+def only_likes(catalogue: Catalogue, split: Split, part: str = "test") -> str:
+    """What must be said where nothing but likes is held out of ratings that go lower; "" where all are tested."""
+    held = _stars(catalogue, rated(catalogue, split.rows(HELD[part])))
+    low = _scale(catalogue)[0] if len(held) else LIKED
+    if not len(held) or low >= LIKED or held.min() < LIKED:
+        return ""
+    return (
+        f"all {len(held):,} ratings of the {part} part are likes ({LIKED:g} stars and more), as protocol {split.name} "
+        "holds out likes only: nothing is said about low ratings. Protocol ratings tests all of them"
+    )
 
 
 def measured_ratings(

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from core.domain import Notice
 from core.errors import SettingsError
-from core.evaluate.measure import HELD, KINDS, chance, held_queries, measure, next_item, query_metrics
+from core.evaluate.measure import HELD, KINDS, PRODUCTS, chance, held_queries, measure, next_item, query_metrics
 from core.evaluate.protocols import split_by
-from core.evaluate.ratings import rating_report
+from core.evaluate.ratings import only_likes, rating_report
 from core.evaluate.significance import bootstrap, paired
 from core.evaluate.splits import TRAIN, Split, check_leaks
 from core.features import Features, catalogue_features, without_media
@@ -75,6 +75,7 @@ def evaluate_run(
     if isinstance(pipeline.model.ranker, Rating):
         features = catalogue_features(pipeline.catalogue, pipeline.settings, workspace.vectors)
         answer["ratings"] = rating_report(pipeline, features, parts, split)
+        answer["caution"] = only_likes(pipeline.catalogue, parts, split)
     tell("asking for users", 0.7)
     users = next_item(pipeline, pipeline.catalogue, parts, split) if pipeline.at_home and products != "cold" else None
     if users:
@@ -175,7 +176,7 @@ def asked(
     queries = held_queries(pipeline.catalogue, features, parts, query, products, split)
     count = len(queries.answers)
     if not count:
-        return {"queries": 0}
+        return {"queries": 0, "why": _none_held(pipeline, features, parts, query, products, split)}
     whole = query_metrics(pipeline, features, queries, KINDS[query])
     alone = {m: query_metrics(pipeline, features, queries, (m,)) for m in KINDS[query]} if len(KINDS[query]) > 1 else {}
     return {
@@ -186,6 +187,19 @@ def asked(
         "single": {m: {name: told(v, queries.products) for name, v in own.items()} for m, own in alone.items()},
         "gain": {m: gains(whole, own, queries.products) for m, own in alone.items()},
     }
+
+
+def _none_held(
+    pipeline: Pipeline, features: Features, parts: Split, query: str, products: str, split: str
+) -> str:  # fmt: skip
+    """Why no question was asked, and which ones could be."""
+    lines = [
+        f"{len(found.answers)} with --query {kind} --products {which}"
+        for kind in KINDS for which in PRODUCTS
+        if len((found := held_queries(pipeline.catalogue, features, parts, kind, which, split)).answers)
+    ]  # fmt: skip
+    held = f"held out are {', '.join(lines)}" if lines else f"protocol {parts.name} holds out no question at all"
+    return f"no held-out question of {products} products in {split} is a {query}; {held}"
 
 
 def told(values: NDArray[np.float64], groups: Sequence[str] | None = None) -> dict[str, float]:

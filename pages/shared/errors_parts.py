@@ -100,12 +100,12 @@ def column_names(modalities: Sequence[Modality]) -> dict[str, object]:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     return {
         "seen": st.column_config.CheckboxColumn("seen", width=52, help="Somebody has looked at it"),
-        "rank": number("rank", width=56, help="Rank of the right product with everything given"),
+        "rank": number("rank", width=56, help=wording.said("Rank of the right product with everything given")),
         **{
             f"alone_{m}": number(word_of(m), width=58, help=f"Rank when asked with the {word_of(m)} only")
             for m in modalities
         },
         "product": text(wording.said("right product"), width="medium"),
-        "loss": number("loss", format="%.2f", width=60, help="Cross-entropy of the right product, nats"),
+        "loss": number("loss", format="%.2f", width=60, help=wording.said("Cross-entropy of the right product, nats")),
         "labels": text("labels", width="small"),
     }

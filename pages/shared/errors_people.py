@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.domain import with_interval
 from core.errors import FusescopeError
-from pages.shared import access, errors_parts, parts
+from pages.shared import access, errors_parts, parts, wording
 from pages.shared import errors_services as errors
 from pages.shared import errors_visit as visit
 from pages.shared.theme import literal
@@ -94,8 +94,9 @@ def draw_slice(found: CaseBook, conditions: tuple[Condition, ...], name: str, me
     with st.container(border=True):
         st.markdown(f"**{literal(name)}**")
         if one is not None:
+            items = wording.words().items
             st.markdown(
-                f"{metric} **{one.value:.3f}** in {one.size:,} cases of {one.groups:,} products, {one.rest:.3f} in the "
+                f"{metric} **{one.value:.3f}** in {one.size:,} cases of {one.groups:,} {items}, {one.rest:.3f} in the "
                 f"rest: **{with_interval(one, '+.3f', 'difference')}**, p {one.p:.2g} by itself."
             )
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):

@@ -11,7 +11,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from core.errors import FusescopeError
-from pages.shared import access, services
+from pages.shared import access, services, wording
 
 if TYPE_CHECKING:
     from core.domain import Catalogue
@@ -242,12 +242,35 @@ def slice_ident(conditions: Sequence[Condition]) -> str:
     return slice_id(conditions)
 
 
+def slice_name(conditions: Sequence[Condition]) -> str:
+    """What a slice is about, in the words of the catalogue in use; its values stay as they are."""
+    return " and ".join(f"{wording.said(one.attribute)}: {one.value}" for one in conditions)
+
+
+def cleaning_note(found: CaseBook) -> str:
+    """Why no slice speaks of what cleaning found; "" where one can."""
+    from core.prepare.findings import kept_faults
+
+    if any(one.name.startswith("cleaning, ") for one in found.attributes):
+        return ""
+    kept = kept_faults(services.workspace().vectors, found.catalogue)
+    if kept is None:
+        return (
+            "No slice is about cleaning: nobody has searched this catalogue for faults. Do so on the Data page, then "
+            "make these cases anew."
+        )
+    items = set(map(str, found.cases.item))
+    if any(mark.item_id in items for one in kept for mark in one.found):
+        return "No slice is about cleaning: these cases are older than its findings. Make them anew to slice by them."
+    return "No slice is about cleaning: it found nothing that touches these cases."
+
+
 def slice_rows(slices: Sequence[Slice], names: Mapping[str, str]) -> list[dict[str, object]]:
     return [
         {
-            "found": one.found, "slice": names.get(slice_ident(one.conditions), one.name), "cases": one.size,
-            "value": one.value, "rest": one.rest, "difference": one.difference, "low": one.low, "high": one.high,
-            "holm": one.holm, "groups": one.groups,
+            "found": one.found, "slice": names.get(slice_ident(one.conditions)) or slice_name(one.conditions),
+            "cases": one.size, "value": one.value, "rest": one.rest, "difference": one.difference,
+            "low": one.low, "high": one.high, "holm": one.holm, "groups": one.groups,
         }
         for one in slices
     ]  # fmt: skip

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.figures_errors import calibration_figure, confusion_figure
-from pages.shared import errors_parts, errors_views
+from pages.shared import errors_parts, errors_views, wording
 from pages.shared import errors_services as errors
 from pages.shared import errors_visit as visit
 
@@ -94,7 +94,8 @@ def draw_reviews(found: StarBook, task: str) -> None:
             column_config={
                 "sure": st.column_config.NumberColumn("sure", format="percent", width=70,
                                                       help="Chance that the run gave to its class"),
-                "review": st.column_config.TextColumn("review", width="large"),
+                "review": st.column_config.TextColumn(wording.said("review"), width="large"),
+                "product": wording.said("product"),
             },
             alt=f"Table of {len(shown)} reviews with {given} stars of which the run foretold {foretold}",
         )  # fmt: skip

@@ -152,6 +152,23 @@ def _entries(runs: tuple[tuple[str, str], ...], later: tuple[str, ...]) -> tuple
     return read(services.workspace())
 
 
+def rating_caution(made: Board) -> str:
+    """What a board of foretold stars leaves out; "" for boards of anything else, and where nothing is left out."""
+    if not made.subject.startswith("ratings"):
+        return ""
+    version = services.workspace().catalogue(made.catalogue).version
+    return _rating_caution(made.catalogue, version, made.protocol, made.part)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _rating_caution(catalogue: str, version: str, protocol: str, part: str) -> str:
+    from core.evaluate.protocols import split_by
+    from core.evaluate.ratings import only_likes
+
+    shop = services.workspace().catalogue(catalogue)
+    return only_likes(shop, split_by(protocol, shop), part)
+
+
 def groups() -> tuple[Group, ...]:
     """All catalogues and splits that a measured run stands on, the one with most runs first."""
     found: dict[tuple[str, str], list[Entry]] = {}
