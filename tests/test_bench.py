@@ -28,13 +28,13 @@ def test_the_interval_holds_the_median_of_the_blocks():
 @pytest.mark.slow
 def test_a_smoke_run_reports_equal_arms_and_no_time(tmp_path):
     file = tmp_path / "report.json"
-    command = [sys.executable, "-m", "bench", "--smoke", "--ids", "E1,E5,S2,R1,T1,V1,V2", "--json", str(file)]
+    command = [sys.executable, "-m", "bench", "--smoke", "--ids", "E1,E5,Q4,S2,R1,T1,V1,V2", "--json", str(file)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     report = json.loads(file.read_text())
     assert {"machine", "probe", "rows", "skipped", "smoke"} <= report.keys()
     rows = {row["id"]: row for row in report["rows"]}
-    assert set(rows) | set(report["skipped"]) == {"E1", "E5", "S2", "R1", "T1", "V1", "V2"}
+    assert set(rows) | set(report["skipped"]) == {"E1", "E5", "Q4", "S2", "R1", "T1", "V1", "V2"}
     for row in rows.values():
         assert row["sameness"]["ok"], row["sameness"]["detail"]
         assert row["verdict"] == "not timed" and row["ratio"] is None and row["ours_ms"] == {}
