@@ -70,7 +70,7 @@ PAGE_MAY_IMPORT = GROUND | {
 SHARED_MAY_IMPORT = PAGE_MAY_IMPORT | {
     "workspace", "pipeline", "jobs", "evaluate", "report", "importing", "doctor", "catalog", "explain", "people",
     "mapping", "explaining", "editing", "prepare", "fallback", "privacy",
-    "database_index",
+    "database_index", "adding",
 }  # fmt: skip
 VALUES = "core.store.values"  # plain values that travel; rows and sessions do not
 
