@@ -52,19 +52,23 @@ class Click:
 # ---- a large book
 
 
-def large_book(count: int, *, searched: bool = True) -> CaseBook:
-    """`count` cases of four modalities; the dearest products do worse, and so do silent ones."""
-    rng = np.random.default_rng(0)
-    products, users = max(40, count // 5), max(20, count // 3)
+def made_items(rng: np.random.Generator, count: int) -> tuple[Item, ...]:
     words = np.array(WORDS)
-    items = tuple(
+    return tuple(
         Item(
             item_id=f"i{n:06d}", title=" ".join(words[rng.integers(0, len(words), 4)]), price=float(5 + n % 90),
             category=f"Room {n % 5} > Kind {n % 30}", description="a thing of some use",
             media={"image": ("mug_red.png",)}, attributes={"colour": WORDS[n % 12]},
         )
-        for n in range(products)
+        for n in range(count)
     )  # fmt: skip
+
+
+def large_book(count: int, *, searched: bool = True) -> CaseBook:
+    """`count` cases of four modalities; the dearest products do worse, and so do silent ones."""
+    rng = np.random.default_rng(0)
+    products, users = max(40, count // 5), max(20, count // 3)
+    words, items = np.array(WORDS), made_items(rng, products)
     who, what = rng.integers(0, users, count), rng.integers(0, products, count)
     met = tuple(
         Interaction(

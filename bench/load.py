@@ -1,8 +1,9 @@
-"""Loads L1 to L8 against the app itself, on this machine only: python -m bench.load [--short] [--out FILE].
+"""Loads L1 to L10 against the app itself, on this machine only: python -m bench.load [--short] [--out FILE].
 
 Every visitor is a WebSocket of its own, waits between two actions, and asks with a word and a photo's name that nobody
 else knows, and at the end opens its own link: a foreign one in what it receives is cross-talk. Nothing is sent anywhere
-but to 127.0.0.1, and every part is bounded. L9 and L10 belong to the growth figure, not to this file.
+but to 127.0.0.1, and every part is bounded. L9 and L10 have servers of their own, over made-up products and cases
+(bench.large); a lasso is drawn in Chromium.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,8 +27,9 @@ import numpy as np
 import psutil
 from PIL import Image
 
+from bench.large import selection_bytes
 from bench.visitor import Seen, Visitor
-from tests.app_server import AppServer, serving
+from tests.app_server import AppServer, running, serving
 
 ROOT = Path(__file__).resolve().parents[1]
 WORDS = ("mug", "lamp", "bowl", "vase", "chair", "kettle", "clock", "stool", "plate", "jug")
@@ -43,9 +45,12 @@ class Plan:
     soak: float = 1800.0
     together: float = 120.0
     big_files: int = 30
+    products: int = 100_000
+    cases: int = 1_000_000
 
 
-SHORT = Plan(l1=(10, 4, 3.0), l2=(25, 2, 5.0), idle=10.0, soak=120.0, together=30.0, big_files=12)
+SHORT = Plan(l1=(10, 4, 3.0), l2=(25, 2, 5.0), idle=10.0, soak=120.0, together=30.0, big_files=12,
+             cases=20_000)  # fmt: skip
 
 
 @dataclass(kw_only=True)
@@ -273,6 +278,41 @@ def l8(server: AppServer, plan: Plan) -> Row:
                passed=told and growth <= 0.1, found=found, errors=[seen.failed] if seen.failed else [])  # fmt: skip
 
 
+async def looks(port: int, page: str) -> list[Seen]:
+    """A page cold, then warm by another visitor."""
+    seen = []
+    for _ in range(2):
+        visitor = Visitor(port=port)
+        seen.append(await visitor.open(page=page, patience=300))
+        await visitor.close()
+    return seen
+
+
+def l9(place: Path, products: int, selection: Callable[[str], int]) -> Row:
+    """selection: bytes that a browser sends when everything on the map of an address is selected."""
+    with running(place, "bench.large", "{port}", "map", str(products), patience=600) as server:
+        cold, warm = asyncio.run(looks(server.port, "map"))
+        chosen = selection(server.url)
+    found = {"s warm": round(warm.seconds, 2), "s cold": round(cold.seconds, 2),
+             "MB largest message": round(warm.largest / 1e6, 2), "MB selection": round(chosen / 1e6, 2)}  # fmt: skip
+    errors = [one.failed for one in (cold, warm) if one.failed]
+    passed = not errors and warm.seconds <= 3 and max(warm.largest, chosen) <= 3_000_000
+    return Row(id="L9", title=f"the map of {products:,} products, 20,000 points",
+               wanted="3 s warm, chart and selection 3 MB each", passed=passed, found=found, errors=errors)  # fmt: skip
+
+
+def l10(place: Path, cases: int) -> Row:
+    with running(place, "bench.large", "{port}", "errors", str(cases), patience=1800) as server:
+        cold, warm = asyncio.run(looks(server.port, "errors"))
+    found = {"s warm": round(warm.seconds, 2), "MB largest message": round(warm.largest / 1e6, 2),
+             "MB page": round(warm.size / 1e6, 2)}  # fmt: skip
+    errors = [one.failed for one in (cold, warm) if one.failed]
+    told = f"{cases:,}".encode() in warm.content
+    return Row(id="L10", title=f"{cases:,} cases on Errors", wanted="a paged table, no message over 10 MB",
+               passed=not errors and told and max(cold.largest, warm.largest) <= 10_000_000, found=found,
+               errors=errors)  # fmt: skip
+
+
 def run(plan: Plan, only: Sequence[str] = ()) -> list[Row]:
     """The loads in order, each on the same server after one warm question."""
     rows: list[Row] = []
@@ -293,6 +333,8 @@ def run(plan: Plan, only: Sequence[str] = ()) -> list[Row]:
         add("L6", lambda: l6(server, plan, quiet))
         add("L7", lambda: l7(Path(place) / "labels"))
         add("L8", lambda: l8(server, plan))
+        add("L9", lambda: l9(Path(place) / "map", plan.products, selection_bytes))
+        add("L10", lambda: l10(Path(place) / "errors", plan.cases))
     return rows
 
 

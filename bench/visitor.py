@@ -22,12 +22,14 @@ LARGEST = 64 << 20  # bytes of a message
 
 @dataclass
 class Seen:
-    """What one action brought: seconds until the page stood, bytes received, all of them, and whether it failed."""
+    """What one action brought: seconds until the page stood, bytes received, all of them, whether it failed, and bytes
+    of the largest message."""
 
     seconds: float
     size: int
     content: bytes
     failed: str = ""
+    largest: int = 0
 
 
 @dataclass
@@ -114,7 +116,7 @@ class Visitor:
             return Seen(time.monotonic() - begun, 0, b"", failed=f"{type(error).__name__} {error}"[:200])
         content = b"".join(parts)
         failed = "an exception on the page" if b"Traceback" in content or b"uncaught" in content.lower() else ""
-        return Seen(time.monotonic() - begun, len(content), content, failed)
+        return Seen(time.monotonic() - begun, len(content), content, failed, max(map(len, parts)))
 
     def _hear(self, message: ForwardMsg) -> bool:
         """Learns from a message; whether the page stands."""

@@ -46,22 +46,28 @@ class AppServer:
         return found
 
 
+def serving(home: Path, script: Path = ROOT / "app.py", *options: str, **environment: str):
+    """Streamlit's own command over a script."""
+    words = ("streamlit", "run", str(script), "--server.port={port}", "--server.headless=true", *options)
+    return running(home, *words, **environment)
+
+
 @contextmanager
-def serving(home: Path, script: Path = ROOT / "app.py", *options: str, **environment: str) -> Iterator[AppServer]:
+def running(home: Path, *words: str, patience: float = PATIENCE, **environment: str) -> Iterator[AppServer]:
+    """A server as `python -m WORDS` starts it; "{port}" in a word is a free one. patience: seconds until it stands."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         port = held.getsockname()[1]
     home.mkdir(parents=True, exist_ok=True)
     log = home / "server.log"
-    command = [sys.executable, "-m", "streamlit", "run", str(script), f"--server.port={port}",
-               "--server.headless=true", *options]  # fmt: skip
+    command = [sys.executable, "-m", *(word.replace("{port}", str(port)) for word in words)]
     known = os.environ.get("PYTHONPATH", "")
     settings = {**os.environ, "FUSESCOPE_HOME": str(home), "PYTHONPATH": f"{ROOT}{os.pathsep}{known}", **environment}
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=settings, stdout=output, stderr=output)
     server = AppServer(port=port, home=home, log=log, process=process)
     try:
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + patience
         while True:
             assert process.poll() is None and time.monotonic() < end, log.read_text()[-2000:]
             try:
