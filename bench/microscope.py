@@ -215,7 +215,7 @@ def swaps(options: Options) -> Answer:
     worded = sorted(set(owner))
     words = mean_states(features.states["text"], [features.items[at]["text"] for at in worded])
     own, keys = np.searchsorted(worded, owner), [catalogue.items[at].item_id for at in worded]
-    areas: dict[str, list[float]] = {"worst pairs": [], "words alone": []}
+    areas: dict[str, list[float | None]] = {"worst pairs": [], "words alone": []}
     for seed in range(options.seeds):
         generator = np.random.default_rng(seed)
         chosen = generator.permutation(len(owner))[: max(2, len(owner) // 10)]
@@ -225,7 +225,7 @@ def swaps(options: Options) -> Answer:
         areas["worst pairs"].append(area_under_curve(doubt(swapped, words, own, keys), wrong))
         areas["words alone"].append(area_under_curve(misfit(swapped, words, own, keys)[0], wrong))
     return {"folder": folder.name, "photos": len(owner), "swapped": len(chosen), "auc": areas,
-            "mean": {name: float(np.mean(found)) for name, found in areas.items()}}  # fmt: skip
+            "mean": {name: float(np.mean([one for one in found if one is not None])) for name, found in areas.items()}}  # fmt: skip
 
 
 def apart(generator: np.random.Generator, owners: list[int]) -> np.ndarray:

@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.domain import Modality, Query, Recommendation
-from core.editing import spectrogram_of
-from core.explain.attribution import DEFAULT
-from core.explaining import Microscope, over_time
 from core.figures import signed, word_of
 from core.figures_explain import tint
 from core.figures_media import as_url, moments_table
@@ -45,6 +42,9 @@ def timed(pipeline: Pipeline, query: Query, answer: Recommendation, vectors: Pat
 
     answer: with the scores of all products, as `recommend` gives it.
     """
+    from core.explain.attribution import DEFAULT
+    from core.explaining import Microscope, over_time
+
     players = [m for m in ("audio", "video") if m in answer.players and query.of_modality(m)]
     if not players or not answer.items:
         return ()
@@ -85,6 +85,8 @@ def _pieces(one: Timed) -> list[Safe | None]:
 
 
 def _sound(one: Timed, said: str) -> Safe:
+    from core.editing import spectrogram_of
+
     image = painted(spectrogram_of(one.medium), one.medium.seconds, one.moments)
     return element("div", picture(image, f"Spectrogram under its weights; {said}"), class_="sound")
 
