@@ -224,8 +224,8 @@ def swaps(options: Options) -> Answer:
         wrong = np.isin(np.arange(len(owner)), chosen)
         areas["worst pairs"].append(area_under_curve(doubt(swapped, words, own, keys), wrong))
         areas["words alone"].append(area_under_curve(misfit(swapped, words, own, keys)[0], wrong))
-    return {"folder": folder.name, "photos": len(owner), "swapped": len(chosen), "auc": areas,
-            "mean": {name: float(np.mean([one for one in found if one is not None])) for name, found in areas.items()}}  # fmt: skip
+    mean = {name: float(np.mean([one for one in found if one is not None])) for name, found in areas.items()}
+    return {"folder": folder.name, "photos": len(owner), "swapped": len(chosen), "auc": areas, "mean": mean}
 
 
 def apart(generator: np.random.Generator, owners: list[int]) -> np.ndarray:
