@@ -7,7 +7,7 @@ server, finds them. As with every approximate index, what it finds is scored, ra
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.config import wanted_index
 from core.rank.index import Floats, Shortlist, questions
@@ -41,7 +41,8 @@ def open_indexed(
 
     wanted = index or wanted_index()
     pipeline = open_pipeline(workspace, run, catalogue, device)
-    if wanted == "pgvector" and "query" in pipeline.model.ranker.cases:
+    ranker: Any = pipeline.model.ranker
+    if wanted == "pgvector" and "query" in ranker.cases:
         pipeline.index = DatabaseIndex(kept_set(workspace, pipeline))
     return pipeline
 

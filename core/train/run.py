@@ -95,7 +95,8 @@ def train_run(
     fitted = fit(catalogue, settings, features, split, kept, unfrozen.prepare if unfrozen else same, out, tell)
     parts = fitted.parts()
     if unfrozen:
-        parts[TUNED_TEXT] = fitted.data.banks["text"].tail.to_bytes()
+        bank: Any = fitted.data.banks["text"]
+        parts[TUNED_TEXT] = bank.tail.to_bytes()
         write_atomic(out / TUNED_TEXT, parts[TUNED_TEXT])
         features = tuned_features(catalogue, settings, vectors, out, lambda label, fraction: tell(label, 0.91, {}))
     told = {**about_run(out.name, catalogue, settings, features, split), **fitted.told(catalogue, split), "grid": grid}
