@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Modality = str
 MODALITIES: tuple[Modality, ...] = ("text", "image", "audio", "video")
+LIKED = 3.5  # stars and more; unrated rows count as liked
 MATRIX = "matrix-"  # begins the fingerprint of ready-made vectors
 
 

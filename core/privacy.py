@@ -14,7 +14,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,6 @@ from core.catalog.words import clean_text, sentences
 from core.domain import Catalogue, Interaction, Item
 from core.errors import InputError, TextError
 from core.files import digest_bytes, digest_file, write_atomic
-from core.limits import LIMITS
 from core.store.values import Forgotten
 
 if TYPE_CHECKING:
@@ -192,20 +191,8 @@ def _tombstoned(workspace: Workspace, catalogue: str, kind: str, ident: str) -> 
     return workspace.has_database and any(one.digest == digest for one in list_forgotten(workspace.store))
 
 
-def sweep_questions(workspace: Workspace, now: datetime | None = None) -> int:
-    """Remove questions that nobody kept LIMITS.question_hours after they were last asked, and what they brought; how
-    many. Raises StoreError."""
-    from core.store.runs import expire_queries
-
-    if not workspace.has_database:
-        return 0
-    with workspace.store.writing() as session:
-        count, copies = expire_queries(session, (now or datetime.now(UTC)) - timedelta(hours=LIMITS.question_hours))
-    _drop_copies(workspace, copies)
-    return count
-
-
-def _drop_copies(workspace: Workspace, files: Iterable[str]) -> None:
+def drop_copies(workspace: Workspace, files: Iterable[str]) -> None:
+    """Files that only removed questions had."""
     for file in files:
         (workspace.home / "queries" / file[:2] / file).unlink(missing_ok=True)
 
@@ -234,7 +221,7 @@ def _forget_rows(
             session,
             Forgotten(catalogue=before.name, kind=target.kind, digest=digest, runs=runs, created=datetime.now(UTC)),
         )
-    _drop_copies(workspace, copies)
+    drop_copies(workspace, copies)
     return rows
 
 

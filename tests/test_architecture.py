@@ -53,6 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": BINDING | {"figures", "figures_errors", "figures_explain", "figures_media", "explaining", "editing"},
     "people": BINDING | {"report"},
     "privacy": BINDING,
+    "asked": BINDING | {"privacy"},
     "figures_errors": GROUND | {"figures"},
     "figures_data": GROUND | {"figures"},
     "figures_media": GROUND | {"figures", "figures_explain"},
@@ -69,7 +70,7 @@ PAGE_MAY_IMPORT = GROUND | {
 }  # fmt: skip
 SHARED_MAY_IMPORT = PAGE_MAY_IMPORT | {
     "workspace", "pipeline", "jobs", "evaluate", "report", "importing", "doctor", "catalog", "explain", "people",
-    "mapping", "explaining", "editing", "prepare", "fallback", "privacy",
+    "mapping", "explaining", "editing", "prepare", "fallback", "privacy", "asked",
     "database_index", "adding",
 }  # fmt: skip
 VALUES = "core.store.values"  # plain values that travel; rows and sessions do not
@@ -220,6 +221,7 @@ def test_every_module_but_the_network_ones_imports_alone_without_torch():
 def test_the_network_modules_import_alone_and_load_torch_but_no_library_of_models():
     names = [name for name in core_modules() if not stays_light(name)]
     heavy = {name: loaded & HEAVY for name, loaded in loaded_by(names, first="torch").items()}
+    assert heavy.pop("core.train.triples") == {"numba"}  # compiled loops, imported where they are run
     assert not {name: packages for name, packages in heavy.items() if packages}
 
 

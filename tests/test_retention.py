@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from core.asked import sweep_questions
 from core.catalog.copies import is_bare
 from core.domain import Query
 from core.errors import AddressError
 from core.limits import LIMITS
-from core.privacy import sweep_questions
 from core.report.bridges import export
 from core.report.material import _jpeg
 from core.report.page import query_page
@@ -120,7 +120,7 @@ def test_the_page_says_how_long_and_keeps_by_a_button(workspace: Workspace, monk
 
 def test_every_visit_sweeps(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "workspace", lambda: workspace)
-    monkeypatch.setattr("core.privacy.datetime", type("Clock", (), {"now": staticmethod(lambda zone: LATER)}))
+    monkeypatch.setattr("core.asked.datetime", type("Clock", (), {"now": staticmethod(lambda zone: LATER)}))
     questions.sweep.clear()
     workspace.save_query(Query.of(text="a mug"), "run")
     assert questions.sweep() == 1

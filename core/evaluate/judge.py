@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.domain import Catalogue
+from core.domain import LIKED, Catalogue
 from core.errors import SettingsError, UnknownNameError
 from core.evaluate.cases import ANYTHING, SHOWN, USERS, Cases, case_key
-from core.evaluate.measure import HELD, KINDS, LIKED, query_vectors
+from core.evaluate.measure import HELD, KINDS, query_vectors
 from core.evaluate.metrics import target_ranks, top_items
 from core.evaluate.protocols import split_by
 from core.evaluate.splits import TEST, TRAIN, VALIDATION, Split

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.domain import Catalogue, Modality
+from core.domain import LIKED, Catalogue, Modality
 from core.errors import SettingsError
 from core.evaluate.metrics import (
     BLOCK_ELEMENTS,
@@ -35,7 +35,6 @@ KINDS: dict[str, tuple[Modality, ...]] = {
 }  # fmt: skip
 PRODUCTS = ("all", "warm", "cold")
 HELD = {"test": (TEST, COLD, ASKED), "validation": (VALIDATION,)}
-LIKED = 3.5
 FEWEST_QUERIES = 5  # below it no mean is told
 KEPT = ("ndcg@10", "recall@10", "ndcg@20", "recall@20", "mrr@10", "hit@10")  # of every user
 

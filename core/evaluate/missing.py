@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.domain import Aligned, Catalogue, Encoded, Estimate, Modality, Query
+from core.domain import LIKED, Aligned, Catalogue, Encoded, Estimate, Modality, Query
 from core.errors import InputError, SettingsError
-from core.evaluate.measure import FEWEST_QUERIES, LIKED, fullest, next_item
+from core.evaluate.measure import FEWEST_QUERIES, fullest, next_item
 from core.evaluate.metrics import target_ranks
 from core.evaluate.missing_kept import HOW, WHEN, best, file_of, joined, keep, read
 from core.evaluate.protocols import split_by

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.domain import Catalogue
-from core.evaluate.measure import LIKED
+from core.domain import LIKED, Catalogue
 from core.evaluate.metrics import rating_classes, rating_metrics
 from core.evaluate.splits import TEST, TRAIN, VALIDATION, Split
 from core.evaluate.vectors import Measured

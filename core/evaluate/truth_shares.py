@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from core.catalog.photos import read_image
-from core.domain import Interaction, Modality, Query
+from core.domain import LIKED, Interaction, Modality, Query
 from core.errors import InputError
 from core.evaluate.audit import Fuse
-from core.evaluate.measure import HELD, LIKED
+from core.evaluate.measure import HELD
 from core.evaluate.protocols import split_by
 from core.evaluate.significance import bootstrap, paired, unpaired
 from core.evaluate.splits import TRAIN, Split

@@ -10,10 +10,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from core.domain import LIKED
 from core.errors import ShapeError
 
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")  # said at the first one made
-LIKED_FROM = 3.5  # stars; unrated rows count as liked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Likes:
             (user, item)
             for user, history in enumerate(histories)
             for item, rating in history
-            if rating is None or rating >= LIKED_FROM
+            if rating is None or rating >= LIKED
         ]
         user, item = torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).unbind(1)
         return cls(user=user, item=item, users=len(histories), items=items)

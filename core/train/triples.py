@@ -47,7 +47,7 @@ def dealt(user: Rows, item: Rows, order: Rows, user_block: Rows, item_block: Row
 
 
 @njit(nogil=True)
-def stranger(pool: Rows, known: Rows, state: int) -> tuple[int, int]:
+def stranger(pool: Rows, known: Rows, state: Any) -> Any:
     """An item of the pool that is not among the known ones (ascending), -1 where none was drawn; and the next state
     of the generator.  Source: Marsaglia 2003, "Xorshift RNGs"."""
     for _ in range(TRIES):
@@ -75,7 +75,8 @@ def run_cell(tables: Any, sums: Any, user: Rows, item: Rows, pool: Rows, begin: 
     """Steps over the likes of one cell; tables and sums: users (U, d), items (N, d), bias (N, 1). Returns the sum of
     losses."""
     users, items, bias = tables
-    state, total, width = np.uint64(seed), 0.0, users.shape[1]
+    state: Any = np.uint64(seed)
+    total, width = 0.0, users.shape[1]
     up, down, out = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
     tilt = np.empty(1, np.float32)
     for row in range(len(user)):
@@ -140,7 +141,8 @@ class Triples:
         learner = self.learner
         owned = (learner.users.weight, learner.items.weight, learner.bias)
         both = [owned, [optimiser.state[one]["sum"] for one in owned]]
-        return tuple(tuple(one.detach().numpy().reshape(len(one), -1) for one in part) for part in both)
+        tables, sums = (tuple(one.detach().numpy().reshape(len(one), -1) for one in part) for part in both)
+        return tables, sums
 
 
 def drawn(count: int, generator: torch.Generator) -> Rows:

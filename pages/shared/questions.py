@@ -17,7 +17,7 @@ log = logging.getLogger("fusescope.pages")
 @st.cache_data(ttl=600, max_entries=1, show_spinner=False)
 def sweep() -> int:
     """Removes what ran out, at most every ten minutes, whoever comes by; how many questions."""
-    from core.privacy import sweep_questions
+    from core.asked import sweep_questions
 
     try:
         return sweep_questions(services.workspace())
@@ -28,12 +28,12 @@ def sweep() -> int:
 
 def draw_keeping(address: visit.Address) -> None:
     """How long the address works, and the button that makes it stay."""
-    from core.store.runs import query_is_kept
+    from core.asked import question_is_kept
 
     workspace = services.workspace()
     if not address.query or not workspace.has_database:
         return
-    if query_is_kept(workspace.store, address.query):
+    if question_is_kept(workspace, address.query):
         st.caption(":material/bookmark: Kept: its address works until the question is forgotten.")
         return
     st.caption(f"Words, photos, sound and clip are removed {LIMITS.question_hours} hours after they were last asked.")
@@ -45,7 +45,6 @@ def draw_keeping(address: visit.Address) -> None:
 
 def _keep(ident: str) -> None:
     """Callback of the button."""
-    from core.store.runs import keep_query
+    from core.asked import keep_question
 
-    with access.writable().store.writing() as session:
-        keep_query(session, ident)
+    keep_question(access.writable(), ident)
