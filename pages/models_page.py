@@ -45,8 +45,9 @@ def draw_form() -> None:
         fuse = picked("Fuser", known.fuse, choice.FUSE, STANDARD.fuse, "Makes one vector of the modalities present.")
     protocol = picked("Held out", known.protocol, choice.PROTOCOL, STANDARD.protocol, "By what the run is measured.")
     left, right = st.columns(2)
+    usual = RunSettings(rank=rank)  # what this ranker needs where nothing else is asked for
     epochs = left.number_input(
-        "Epochs, at most", 1, MOST_EPOCHS, STANDARD.epochs, key=choice.EPOCHS, persist_state="session",
+        "Epochs, at most", 1, MOST_EPOCHS, usual.epochs, key=f"{choice.EPOCHS}_{rank}", persist_state="session",
         help="Training ends earlier when nothing gets better for some epochs.",
     )  # fmt: skip
     seed = right.number_input(
@@ -54,7 +55,7 @@ def draw_form() -> None:
         help="Of everything that is drawn. The same seed gives the same weights, here and on the command line.",
     )  # fmt: skip
     settings = replace(
-        STANDARD, catalogue=catalogue, rank=rank, align=align, fuse=fuse, protocol=protocol, epochs=int(epochs),
+        usual, catalogue=catalogue, align=align, fuse=fuse, protocol=protocol, epochs=int(epochs),
         seed=int(seed), **draw_more(known, rank),
     )  # fmt: skip
     grid = draw_grid(list(known.align), list(known.fuse))

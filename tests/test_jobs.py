@@ -241,3 +241,17 @@ def test_training_that_died_is_taken_up_but_not_for_ever(workspace: Workspace, m
     for _ in range(5):
         queue.take_up(workspace)
     assert started == [("--name", "a-run", "--resume")] * queue.MOST_TAKE_UPS
+
+
+@pytest.mark.parametrize("given", [
+    {"rank": "factors", "epochs": 4, "user_rate": 3e-3}, {"rank": "factors", "loss": "softmax"}, {"rank": "vbpr"}, {},
+])  # fmt: skip
+def test_the_options_of_a_training_give_its_settings_again(given):
+    from core.__main__ import parser
+    from core.config import RunSettings
+    from core.jobs.training import arguments_of
+
+    settings = RunSettings(**given)
+    told = vars(parser().parse_args(["train", *arguments_of(settings, {})]))
+    kept = {name: told[name] for name in vars(settings) if told[name] is not None}
+    assert RunSettings(**kept) == settings

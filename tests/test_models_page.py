@@ -163,7 +163,7 @@ def test_the_page_and_the_command_line_train_the_same_weights(fresh, tmp_path, m
     monkeypatch.setattr(core.train.run, "catalogue_features", tiny_features)
     at = open_page(monkeypatch, fresh)
     at.selectbox(key=choice.PROTOCOL).set_value("leave-last")
-    at.number_input(key=choice.EPOCHS).set_value(1)
+    at.number_input(key=f"{choice.EPOCHS}_multimodal").set_value(1)
     at.number_input(key=choice.SEED).set_value(3).run()
     at.button(key=choice.GO).click().run()
     assert main(commands[0][3:]) == 0  # what the job of the page runs: train --home ... --job ...
@@ -182,7 +182,7 @@ def test_a_search_is_one_job_for_all_pairs_and_is_not_done_twice(fresh, monkeypa
     monkeypatch.setattr(core.train.run, "catalogue_features", tiny_features)
     at = open_page(monkeypatch, fresh)
     at.selectbox(key=choice.PROTOCOL).set_value("leave-last")
-    at.number_input(key=choice.EPOCHS).set_value(1)
+    at.number_input(key=f"{choice.EPOCHS}_multimodal").set_value(1)
     at.toggle(key=choice.GRID).set_value(True).run()
     at.multiselect(key=choice.GRID_ALIGN).set_value(["projection"]).run()
     at.multiselect(key=choice.GRID_FUSE).set_value(["weighted", "stacking"]).run()

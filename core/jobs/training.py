@@ -7,7 +7,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from core.errors import FusescopeError, JobError
@@ -170,9 +170,10 @@ def arguments_of(settings: RunSettings, lists: Mapping[str, tuple[str, ...]]) ->
     """The options of `train` that give these settings: what differs from the defaults, and what it always asks for."""
     from core.config import RunSettings
 
-    standard, words = RunSettings(), []
+    standard = asdict(RunSettings(rank=settings.rank, loss=settings.loss)) | {"loss": RunSettings.loss}
+    words = []
     for one in fields(settings):
         value = ",".join(lists[one.name]) if one.name in lists else getattr(settings, one.name)
-        if one.name in ("catalogue", "rank", *lists) or value != getattr(standard, one.name):
+        if one.name in ("catalogue", "rank", *lists) or value != standard[one.name]:
             words += [f"--{one.name.replace('_', '-')}", str(value)]
     return words
