@@ -134,17 +134,21 @@ class RunSettings:
     item_share: float = 0.0
     threads: int = 2
 
+    @property
+    def one_by_one(self) -> bool:
+        """Whether a step is one triple, see core.train.triples: on the CPU, wherever the rest runs."""
+        return self.rank == "factors" and self.loss != "softmax"
+
     def __post_init__(self) -> None:
         if self.epochs == -1:
             object.__setattr__(self, "epochs", EPOCHS.get(self.rank, 4))
         for name, single, batched in (("user_rate", 0.05, 3e-3), ("penalty", 0.01, 1e-4)):
             if getattr(self, name) == -1:
-                one_by_one = self.rank == "factors" and self.loss != "softmax"  # see core.train.triples
-                object.__setattr__(self, name, single if one_by_one else batched)
+                object.__setattr__(self, name, single if self.one_by_one else batched)
         for name, low, high in (
             ("epochs", 0, 1000), ("batch", 2, 65536), ("width", 4, 4096), ("kept", 4, 8192), ("soften", 0, 1),
             ("drop_modality", 0, 1), ("drop_tokens", 0, 0.9), ("own_photo", 0, 1), ("learning_rate", 0, 1),
-            ("threads", 1, 256), ("unfreeze", 0, 48), ("ridge", 0, 1000),
+            ("user_rate", 0, 10), ("threads", 1, 256), ("unfreeze", 0, 48), ("ridge", 0, 1000),
             ("tune_folds", 0, 100), ("trust_folds", 0, 100), ("fused_reach", 0, 1),
             ("own_width", 1, 4096), ("layers", 0, 12), ("negatives", 1, 1 << 20),
             ("heat", 1e-3, 10), ("penalty", 0, 10), ("user_batch", 1, 1 << 20), ("item_share", 0, 10),

@@ -72,8 +72,8 @@ class TableTrainer:
         self.learner, self.likes, self.held, self.settings, self.loss = learner, likes, held, settings, loss
         self.draws = random.Random(settings.seed)
         self.generator = torch.Generator(likes.user.device)
-        self.single = isinstance(learner, FactorsLearner) and not learner.heat and loss == "bpr"
-        self.triples = self.compiled() if self.single and likes.user.device.type == "cpu" else None
+        single = isinstance(learner, FactorsLearner) and not learner.heat and loss == "bpr"
+        self.triples = self.compiled() if single else None
         everyone = torch.nonzero(held.user_counts)[:, 0]
         drawn = torch.randperm(len(everyone), generator=torch.Generator().manual_seed(0))[:JUDGED_USERS]
         self.judged = everyone[drawn.to(everyone.device)]
@@ -122,8 +122,8 @@ class TableTrainer:
         return Triples(self.learner, self.likes, self.settings.user_rate, self.settings.penalty)
 
     def optimiser(self) -> torch.optim.Optimizer:
-        """Adagrad for factors under BPR, as single steps on the CPU and in batches elsewhere; Adam for the rest."""
-        kind = torch.optim.Adagrad if self.single else torch.optim.Adam
+        """Adagrad for single steps, Adam for steps in batches."""
+        kind = torch.optim.Adagrad if self.triples else torch.optim.Adam
         return kind(self.learner.parameters(), lr=self.settings.user_rate)
 
     def epoch(self, optimiser: torch.optim.Optimizer) -> float:

@@ -38,14 +38,16 @@ class InteractionTrainer:
 
     def fit(self, on_step: OnStep | None = None, **rest: Any) -> tuple[int, list[dict[str, float]]]:
         """rest: see `TableTrainer.fit`. Returns best epoch and curves; both plain where there is nothing to learn."""
-        likes, held = (one.to(self.device) for one in (training_likes(self.data), held_likes(self.data)))
+        device = "cpu" if self.settings.one_by_one else self.device
+        likes, held = (one.to(device) for one in (training_likes(self.data), held_likes(self.data)))
         ranker = self.model.ranker
         if isinstance(ranker, LEARNERS):
             torch.manual_seed(self.settings.seed)
             loss = loss_of(self.settings)
-            learner = build_learner(ranker, likes, self.settings, self.features).to(self.device)
+            learner = build_learner(ranker, likes, self.settings, self.features).to(device)
             best, curves = TableTrainer(learner, likes, held, self.settings, loss).fit(on_step, **rest)
             learner.settle(ranker)
+            ranker.to(self.device)
             if isinstance(ranker, Graph) and self.features and self.settings.item_share:
                 ranker.tie(self.features, likes, self.settings.item_share)
             return best, curves

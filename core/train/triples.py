@@ -23,7 +23,7 @@ from core.rank.likes import Likes
 
 BLOCKS, FEWEST = 8, 64  # blocks of items at most, and items that a block has at least
 TRIES = 8  # draws of a stranger; a user who has liked all of them skips the step
-TINY = np.float32(1e-10)
+TINY = np.float32(1e-20)
 Rows = NDArray[np.int32]
 
 
