@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
+
 import numpy as np
 import pytest
 
+from core.config import RunSettings
 from core.errors import SettingsError, UnknownNameError
 from core.evaluate.headline import choose
-from core.evaluate.leaderboard import Entry, board, subjects
+from core.evaluate.leaderboard import Entry, board, subjects, unusual
 from core.evaluate.measure import expected
 from core.evaluate.metrics import rank_metrics
 from core.evaluate.splits import Fingerprint
@@ -123,6 +126,14 @@ def test_a_board_or_a_reference_that_is_not_there_is_refused():
         board(runs, "shop", "bb", "users", "ndcg@10")
     with pytest.raises(SettingsError, match="choose one of low"):
         board(runs, "shop", "aa", "users", "ndcg@10", reference="nobody")
+
+
+@pytest.mark.parametrize("rank", ["factors", "graph", "multimodal"])
+def test_a_board_shows_the_settings_that_are_not_usual_for_the_ranker(rank):
+    usual = RunSettings(rank=rank)
+    assert unusual(asdict(usual)) == ""
+    assert unusual(asdict(replace(usual, user_rate=0.5, width=64))) == "width 64, user_rate 0.5"
+    assert unusual({"rank": "vbpr", "epochs": 4}) == "epochs 4"
 
 
 def test_kept_values_come_back_as_they_were():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from core.config import RunSettings
+from core.errors import SettingsError
 from core.rank.factors import FactorsLearner
 from core.rank.likes import Likes
 from core.train.collaborative import TableTrainer, bpr_loss
@@ -84,3 +87,9 @@ def test_a_stranger_is_any_item_of_the_pool_but_the_known_ones():
     assert met.tolist() == sorted(set(range(10, 40)) - {11, 12, 39})
     assert ((count - 5000 / 27) ** 2 / (5000 / 27)).sum() < 60  # chi-squared, 26 degrees: p < .0002 beyond
     assert stranger(np.array([3, 11], np.int32), known, np.uint64(5))[0] == -1
+
+
+@pytest.mark.parametrize("rate", [math.nan, -0.5, 11.0])
+def test_a_learning_rate_of_the_users_that_cannot_be_meant_is_refused(rate):
+    with pytest.raises(SettingsError, match=r"user_rate is .*; a value from 0 to 10 was expected"):
+        RunSettings(user_rate=rate)

@@ -230,8 +230,9 @@ def _line(group: Sequence[Entry], subject: str, metric: str, part: str) -> tuple
 
 
 def unusual(settings: Mapping[str, Any]) -> str:
-    """The settings of a run that differ from the defaults, beside what a board shows anyway: "epochs 12, width 64"."""
-    standard = RunSettings()
+    """The settings of a run that differ from what its ranker and loss usually need, beside what a board shows anyway:
+    "epochs 12, width 64"."""
+    standard = RunSettings(**{name: settings[name] for name in ("rank", "loss") if name in settings})
     shown = {"catalogue", "protocol", "align", "fuse", "rank", "seed", "threads"}
     given = {name: value for name, value in settings.items() if name not in shown}
     return ", ".join(f"{name} {value}" for name, value in given.items() if value != getattr(standard, name, None))
