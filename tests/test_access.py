@@ -7,10 +7,13 @@ import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from streamlit import config
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.runtime.secrets import Secrets
 from streamlit.testing.v1 import AppTest
 from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
 
@@ -33,7 +36,7 @@ SECRETS = {
     "roles": {"annotators": ["anna@shop.example"], "viewers": ["*@shop.example"]},
 }  # fmt: skip
 ANNA = {"is_logged_in": True, "email": "Anna@shop.example", "email_verified": True}
-VERA = {"is_logged_in": True, "email": "vera@shop.example"}
+VERA = {"is_logged_in": True, "email": "vera@shop.example", "email_verified": True}
 
 
 def page(name: str, user: dict, secrets: dict | None = None) -> AppTest:
@@ -46,7 +49,11 @@ def page(name: str, user: dict, secrets: dict | None = None) -> AppTest:
 
 
 @pytest.mark.parametrize(("user", "role"), [
-    (ANNA, "annotator"), (VERA, "viewer"), ({**ANNA, "email_verified": False}, ""), ({"is_logged_in": False}, ""),
+    (ANNA, "annotator"), (VERA, "viewer"), ({"is_logged_in": False}, ""),
+    ({**ANNA, "email_verified": False}, ""), ({**ANNA, "email_verified": "false"}, ""),
+    ({**ANNA, "email_verified": "true"}, ""), ({**ANNA, "email_verified": None}, ""),
+    ({"is_logged_in": True, "email": "anna@shop.example"}, "annotator"),  # listed by name; the provider says nothing
+    ({"is_logged_in": True, "email": "vera@shop.example"}, ""),  # of a listed domain, which takes a verified address
     ({**ANNA, "email": "anna@elsewhere.example"}, ""), ({**ANNA, "email": "eve@evilshop.example"}, ""),
     ({**ANNA, "email": ""}, ""), ({**ANNA, "email": "xanna@shop.example.evil"}, ""),
 ])  # fmt: skip
@@ -54,6 +61,71 @@ def test_a_role_comes_from_the_lists_and_a_verified_mail(user, role, monkeypatch
     monkeypatch.setattr(access, "_secrets", lambda: SECRETS)
     monkeypatch.setattr(access.st, "user", user)
     assert access.role() == role
+
+
+@pytest.mark.parametrize(("listed", "role"), [
+    ("*@shop.example", "annotator"), ("anna@shop.example", "annotator"), (["*"], "annotator"), ("*", "annotator"),
+    ("*@other.example", ""), ([], ""), (7, ""), ([7, None], ""),
+])  # fmt: skip
+def test_an_entry_without_brackets_is_one_entry_not_its_letters(listed, role, monkeypatch):
+    monkeypatch.setattr(access, "_secrets", lambda: {**SECRETS, "roles": {"annotators": listed}})
+    monkeypatch.setattr(access.st, "user", ANNA)
+    assert access.role() == role
+
+
+BROKEN = {
+    "no TOML": b"[auth\n",
+    "no UTF-8": b"# \xff\n",
+    "nothing in it": b"",
+    "no [auth]": b"[roles]\nannotators = ['*']\n",
+}
+
+
+@pytest.fixture
+def read_again(tmp_path, monkeypatch):
+    """Writes the settings and lets Streamlit read them, as it does when the file changes."""
+    path = tmp_path / "secrets.toml"
+    option = config.get_option
+    for where in (config, access.st):
+        monkeypatch.setattr(where, "get_option", lambda name: [str(path)] if name == "secrets.files" else option(name))
+    monkeypatch.setattr(access, "_asked_at_start", False)
+    monkeypatch.setattr(access.st, "user", ANNA)
+
+    def read(content: bytes | None) -> None:
+        path.unlink(missing_ok=True)
+        if content is not None:
+            path.write_bytes(content)
+        monkeypatch.setattr(access.st, "secrets", Secrets())
+
+    return read
+
+
+@pytest.mark.parametrize("content", [*BROKEN.values(), None], ids=[*BROKEN, "no file"])
+def test_who_asked_at_the_start_lets_nobody_in_when_the_settings_break(content, read_again, tmp_path):
+    good = written(tmp_path).read_bytes()
+    read_again(good)
+    access.check_secrets()
+    assert access.role() == "annotator"
+    read_again(content)
+    assert (access.signing_in(), access.role(), access.person(), access.may_write()) == (True, "", "", False)
+    with pytest.raises(RoleError):
+        access.writable()
+    read_again(good)
+    assert access.role() == "annotator"
+
+
+@pytest.mark.parametrize("kind", ["no TOML", "no UTF-8"])
+def test_settings_that_cannot_be_read_refuse_the_start_and_let_nobody_in(kind, read_again):
+    read_again(BROKEN[kind])
+    assert access.role() == ""
+    with pytest.raises(SystemExit, match="cannot be read"):
+        access.check_secrets()
+
+
+def test_without_a_file_the_server_starts_and_asks_nobody(read_again):
+    read_again(None)
+    access.check_secrets()
+    assert access.role() == "annotator"
 
 
 def test_without_sign_in_everybody_may_write(monkeypatch):
@@ -165,7 +237,7 @@ def written(folder: Path, secret: str = SECRET) -> Path:
 class SignedIn(Visitor):
     """A visitor with a cookie that says who they are, signed with `secret`."""
 
-    secret, claims = SECRET, {"email": "vera@shop.example", "is_logged_in": True}
+    secret, claims = SECRET, {"email": "vera@shop.example", "is_logged_in": True, "email_verified": True}
 
     def _cookie(self) -> str:
         claims = {"origin": f"http://127.0.0.1:{self.port}", **self.claims}
@@ -193,6 +265,23 @@ def test_s19_a_running_server_shows_nothing_without_a_cookie_that_it_signed(tmp_
     assert any(b"studio" in content for content in known)
     for content in (*stranger, *forged):
         assert b"asks who you are" in content and b"studio" not in content
+
+
+def test_settings_that_break_while_the_server_runs_close_the_door(tmp_path):
+    async def look():
+        visitor = SignedIn(port=server.port)
+        content = (await visitor.open("")).content
+        await visitor.close()
+        return content
+
+    path = written(tmp_path)
+    with serving(tmp_path / "home", ROOT / "app.py", f"--secrets.files={path}") as server:
+        assert b"studio" in in_own_loop(look())
+        path.write_bytes(BROKEN["no TOML"])
+        end = time.monotonic() + 60
+        while b"studio" in (content := in_own_loop(look())) and time.monotonic() < end:
+            time.sleep(0.5)
+    assert b"cannot be read just now" in content and b"studio" not in content
 
 
 @pytest.mark.parametrize("secret", ["", "short"])
