@@ -31,8 +31,9 @@ def network_allowed() -> bool:
 
 def mask_names() -> tuple[str, ...]:
     """Names to mask in every text, by FUSESCOPE_MASK_NAMES with commas: those, and names where one stands ("Dear Mr.
-    ...", "my name is ..."); a bare 1 asks for the latter alone. Empty: names stay."""
-    return tuple(name for part in os.environ.get("FUSESCOPE_MASK_NAMES", "").split(",") if (name := part.strip()))
+    ...", "my name is ..."); a bare 1 asks for the latter alone. Empty or 0: names stay. A name has a letter."""
+    parts = [part.strip() for part in os.environ.get("FUSESCOPE_MASK_NAMES", "").split(",")]
+    return tuple(name for name in parts if name == "1" or any(map(str.isalpha, name)))
 
 
 def wanted_device() -> str:

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from core.catalog.redact import masked
-from core.catalog.words import clean_fragment
+from core.catalog.words import clean_fragment, masks_told
 from core.errors import InputError, StoreError, TableError
 from core.report.tables import as_csv
 from core.store.values import Annotation, CaseRef, SavedSlice
@@ -83,9 +82,9 @@ def put_note(workspace: Workspace, catalogue: str, case: CaseRef, author: str, n
     """
     from core.store.labels import put_note
 
-    text, who = clean_fragment(note)[0][:MOST_NOTE], author_name(author)
-    _write(workspace, lambda session: put_note(session, catalogue, case, who, text, version))
-    return masked(note).told
+    (text, steps), who = clean_fragment(note), author_name(author)
+    _write(workspace, lambda session: put_note(session, catalogue, case, who, text[:MOST_NOTE], version))
+    return masks_told(steps)
 
 
 def put_seen(workspace: Workspace, catalogue: str, case: CaseRef, author: str) -> None:

@@ -158,6 +158,19 @@ def test_personal_data_in_a_note_is_masked_before_it_is_kept(workspace: Workspac
     assert annotations_of(workspace, SHOP)[0].note == "ask [mail], card [card]"
 
 
+@pytest.mark.parametrize(("note", "kept", "told"), [
+    ("DE89370400440532013000", "[IBAN]", "1 IBAN"), ("4111111111111111", "[card]", "1 card"),
+    ("ask a&#64;b.co", "ask [mail]", "1 mail"), ("<a href='https://x.example/a'>here</a>", "here", ""),
+    ("nothing of the kind", "nothing of the kind", ""),
+])  # fmt: skip
+def test_what_is_told_of_a_note_is_what_was_masked_in_the_one_that_is_kept(workspace, note, kept, told) -> None:
+    assert put_note(workspace, SHOP, case(1), "Dora", note, 0) == told
+    [said] = annotations_of(workspace, SHOP)
+    assert said.note == kept
+    import_annotations(workspace, SHOP, [Annotation(case=case(2), author="Dora", labels=(), note=note)])
+    assert [one.note for one in annotations_of(workspace, SHOP)] == [kept, kept]
+
+
 def test_nobody_labels_without_a_name_and_a_label_is_short(workspace: Workspace) -> None:
     with pytest.raises(InputError, match="nobody signed"):
         put_label(workspace, SHOP, [case(1)], "  ", "duplicate")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.catalog.clean import changed_words
+from core.catalog.folder import read_folder
 from core.catalog.redact import redact
 from core.catalog.words import clean_fragment, clean_text
 
@@ -71,6 +72,33 @@ def test_names_go_where_the_installation_asks_for_it(monkeypatch):
     assert clean_text(said)[0] == "Anna is 1 of us. Yours, [name]"
     monkeypatch.setenv("FUSESCOPE_MASK_NAMES", "Anna, Zoë")
     assert clean_fragment(said)[0] == "[name] is 1 of us. Yours, [name]"
+    monkeypatch.setenv("FUSESCOPE_MASK_NAMES", "Ben, 2, ., ")
+    assert clean_text("Ben has 2. Ben2 not, Dr. Ole neither")[0] == "[name] has 2. Ben2 not, Dr. [name] neither"
+
+
+@pytest.mark.parametrize("off", ["", "0", " 0 ", ",", "0,"])
+def test_zero_and_nothing_leave_names_as_they_are(off, monkeypatch):
+    monkeypatch.setenv("FUSESCOPE_MASK_NAMES", off)
+    assert clean_text("0 of us. Yours, Ben Miller")[0] == "0 of us. Yours, Ben Miller"
+    assert clean_fragment("Ben") == ("Ben", {})
+
+
+@pytest.mark.parametrize(("cell", "kind"), [
+    ("DE89370400440532013000", "IBAN"), ("4111111111111111", "card"), ("004917123456789", "phone"), ("Anna", "name"),
+])  # fmt: skip
+def test_a_cell_that_is_nothing_but_personal_is_masked_too(cell, kind, monkeypatch):
+    monkeypatch.setenv("FUSESCOPE_MASK_NAMES", "Anna")
+    assert clean_fragment(cell) == (f"[{kind}]", {"N-TXT-PII": 1, f"masked {kind}": 1})
+    assert clean_fragment(cell, personal=False) == (cell, {})
+
+
+def test_the_ids_of_a_catalogue_are_never_masked(tmp_path):
+    iban, card = "DE89370400440532013000", "4111111111111111"
+    (tmp_path / "items.csv").write_text(f"item_id,title\n{iban},{iban}\n{card},mug\n")
+    (tmp_path / "interactions.csv").write_text(f"user_id,item_id,rating\n{card},{iban},5\n")
+    catalogue, _ = read_folder(tmp_path, "toys")
+    assert [(one.item_id, one.title) for one in catalogue.items] == [(iban, "[IBAN]"), (card, "mug")]
+    assert [(one.user_id, one.item_id) for one in catalogue.interactions] == [(card, iban)]
 
 
 def test_a_mask_that_was_there_before_is_not_counted_again():
@@ -79,7 +107,7 @@ def test_a_mask_that_was_there_before_is_not_counted_again():
 
 @pytest.mark.parametrize(("text", "masked"), [
     ("Anna likes it, and ANNA's sister Hannah too", "[name] likes it, and [name]'s sister Hannah too"),
-    ("ask Anna Maria", "ask [name]"),
+    ("ask Anna Maria", "ask [name]"), ("Anna2 is a model, 3Anna as well", "Anna2 is a model, 3Anna as well"),
 ])  # fmt: skip
 def test_listed_names_go_as_whole_words(text, masked):
     assert redact(text, names=("Anna", "Anna Maria")).text == masked

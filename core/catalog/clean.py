@@ -17,7 +17,7 @@ from typing import Any
 from core.catalog.folder import find_tables
 from core.catalog.redact import masked
 from core.catalog.tables import Table, plain_cell, read_table
-from core.catalog.words import clean_fragment
+from core.catalog.words import clean_fragment, masks_told
 from core.domain import Catalogue, Interaction, Item
 from core.errors import UnknownNameError
 
@@ -158,7 +158,7 @@ def _changed_cells(table: Table, column: str) -> Iterable[tuple[Mark, Mapping[st
     for record in table.records:
         raw = plain_cell(table.cell(record, column))
         text, done = clean_fragment(raw)
-        without = masked(raw)
+        told = masks_told(done)
         steps: dict[str, int] = defaultdict(int)
         for code, count in done.items():
             if code in CELL_STEPS:
@@ -166,8 +166,8 @@ def _changed_cells(table: Table, column: str) -> Iterable[tuple[Mark, Mapping[st
         if steps:
             mark = Mark(
                 item_id=table.cell(record, "item_id").strip(), user_id=table.cell(record, "user_id").strip(),
-                column=column, score=1.0, before=without.text, after=text,
-                reason=f"row {record.row}" + (f": {without.told} masked" if without.told else ""),
+                column=column, score=1.0, before=masked(raw).text, after=text,
+                reason=f"row {record.row}" + (f": {told} masked" if told else ""),
             )  # fmt: skip
             yield mark, steps
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import regex
@@ -64,7 +64,11 @@ class Redacted:
     @property
     def told(self) -> str:
         """Such as "1 mail, 2 links"; "" where nothing was removed."""
-        return ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in self.removed.items())
+        return counted(self.removed)
+
+
+def counted(removed: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in removed.items())
 
 
 def redact(text: str, *, names: Sequence[str] = (), signed: bool = False) -> Redacted:
@@ -77,7 +81,7 @@ def redact(text: str, *, names: Sequence[str] = (), signed: bool = False) -> Red
         text = _masked(_CARD, text, "card", removed, lambda came: len(came) if _is_card(came) else 0)
         text = _masked(_PHONE, text, "phone", removed, lambda came: len(came) if _is_phone(came) else 0)
     for name in sorted(filter(None, names), key=len, reverse=True):
-        whole = regex.compile(rf"(?<!\p{{L}}){regex.escape(name)}(?!\p{{L}})", regex.IGNORECASE)
+        whole = regex.compile(rf"(?<![\p{{L}}\p{{N}}]){regex.escape(name)}(?![\p{{L}}\p{{N}}])", regex.IGNORECASE)
         text = _masked(whole, text, "name", removed)
     if signed:
         text = _masked(_NAMED, text, "name", removed)
@@ -88,6 +92,11 @@ def masked(text: str) -> Redacted:
     """`redact` as this installation asks for it: with names where FUSESCOPE_MASK_NAMES says so."""
     wanted = mask_names()
     return redact(text, names=[name for name in wanted if name != "1"], signed=bool(wanted))
+
+
+def may_be_personal(text: str) -> bool:
+    """Quickly: whether `masked` could find something in it."""
+    return bool(_MAY_BE_PERSONAL.search(text) or mask_names())
 
 
 def _masked(

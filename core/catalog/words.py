@@ -10,12 +10,13 @@ import html
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import regex
 
 from core.catalog.names import shown_name
-from core.catalog.redact import LINK, MASKS, masked
+from core.catalog.redact import LINK, MASKS, counted, masked, may_be_personal
 from core.domain import Notice
 from core.errors import TextError
 from core.limits import LIMITS
@@ -116,7 +117,7 @@ def clean_fragment(raw: str, *, personal: bool = True) -> tuple[str, Counter[str
     """
     if not raw:
         return "", Counter()
-    if raw.isascii() and raw.isalnum():
+    if raw.isascii() and raw.isalnum() and not (personal and may_be_personal(raw)):
         return _fragment_end(Cleaned(text=raw, length=len(raw)))
     steps: Counter[str] = Counter()
     text = raw[:_READ_AHEAD]
@@ -130,6 +131,11 @@ def clean_fragment(raw: str, *, personal: bool = True) -> tuple[str, Counter[str
     done.length = len(raw)
     done.steps.update(steps)
     return _fragment_end(done)
+
+
+def masks_told(steps: Mapping[str, int]) -> str:
+    """What `clean_fragment` masked, by the steps it told: such as "1 mail, 2 links"; "" for nothing."""
+    return counted({kind: steps[f"masked {kind}"] for kind in MASKS if steps.get(f"masked {kind}")})
 
 
 def sentences(text: str) -> list[str]:
