@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from core.catalog.names import kept_name
 from core.domain import Item, Modality, Notice
 from core.errors import InputError
 from core.importing import OnStep
@@ -113,6 +114,6 @@ def _staged(inside: Path, modality: Modality, at: int, file: Path) -> str:
         raise InputError(
             "E-INPUT-VALUE", f"{file.name}: the file cannot be read ({error.strerror}). Check the name."
         ) from error
-    name = f"{modality}{at}-{file.name.replace('|', '_')}"
+    name = f"{modality}{at}-{kept_name(file.name.replace('|', '_'))}"
     (inside / name).write_bytes(data)
     return name

@@ -86,7 +86,7 @@ def test_a_bundled_catalogue_has_no_form_and_says_why(shop, monkeypatch):
 def test_words_a_photo_a_sound_and_a_clip_become_an_item_that_is_ranked_at_once(shop):
     heard, filmed = sound(9, 16_000), small_clip(9)
     at = form(title="A brass bell", category="bells", price="12.50")
-    at.file_uploader(key="data_add_photos").set_value([("b.png", picture(), "image/png")])
+    at.file_uploader(key="data_add_photos").set_value([("𝄞" * 80 + ".png", picture(), "image/png")])
     at.file_uploader(key="data_add_sound").set_value([("b.wav", heard, "audio/wav")])
     at.file_uploader(key="data_add_clip").set_value([("b.mp4", filmed, "video/mp4")])
     at.button(key="data_add_go").click().run()
@@ -95,6 +95,10 @@ def test_words_a_photo_a_sound_and_a_clip_become_an_item_that_is_ranked_at_once(
     item = services.shop("ringing").items["new-1"]
     assert (item.title, item.category, item.price) == ("A brass bell", "bells", 12.5)
     assert {m: len(paths) for m, paths in item.media.items()} == {"image": 1, "audio": 1, "video": 1}
+    filled = [one for kind in ("text_input", "text_area", "file_uploader") for one in at.get(kind) if one.value]
+    assert not filled and at.text_input(key="data_add_id_1").placeholder == "new-2"
+    at.button(key="data_add_go_1").click().run()
+    assert "Nothing was given" in at.warning[0].value and len(services.shop("ringing").items) == 4
     answer = services.answer(shop, Query.of("A brass bell", sounds=(heard,), clips=(filmed,)))
     assert answer.items[0].item_id == "new-1" and len(answer.items) == 4
     assert form().text_input(key="data_add_id").placeholder == "new-2"

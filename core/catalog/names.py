@@ -16,6 +16,11 @@ def shown_name(name: str, missing: str = "unnamed file") -> str:
     return f"{plain[: LIMITS.name_characters - 13]}...{plain[-10:]}"
 
 
+def kept_name(name: str) -> str:
+    """The end of a file's name, of at most 80 bytes: a letter may take four of the 255 that file systems allow."""
+    return name.encode("utf-8", "ignore")[-LIMITS.name_characters :].decode("utf-8", "ignore")
+
+
 def shown_value(value: str) -> str:
     """First 80 characters of a cell, unprintable characters escaped."""
     return _escaped(value[: LIMITS.name_characters])

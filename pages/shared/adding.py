@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from core.catalog.names import kept_name
 from core.domain import Modality
 from core.errors import FusescopeError
 from core.limits import MB
 from pages.shared import access, data_visit, explain_services, media_parts, parts, services, visit, wording
+from pages.shared.data_visit import field
 from pages.shared.theme import leading, literal
 
 if TYPE_CHECKING:
@@ -20,8 +23,15 @@ if TYPE_CHECKING:
 
 LIMITS = services.LIMITS
 PHOTOS = ["jpg", "jpeg", "png", "webp", "gif", "avif", "heic", "tif", "bmp"]
-LONGEST_NAME = 80  # characters kept of the name of a file, from its end
 Files = Mapping[Modality, Sequence[tuple[str, bytes]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a form holds: cells of a row of items.csv, and the files (name, bytes) of every modality."""
+
+    cells: Mapping[str, str]
+    media: Files
 
 
 def draw_form(catalogue: str) -> None:
@@ -38,25 +48,34 @@ def draw_form(catalogue: str) -> None:
         )  # fmt: skip
         return
     st.markdown(wording.said("It is read and encoded as in an import, and every run ranks it at once, untrained."))
+    place = st.empty()
+    with place.container():
+        given = draw_fields(catalogue)
+    if given and submit(catalogue, given):
+        with place.container():
+            draw_fields(catalogue)
+
+
+def draw_fields(catalogue: str) -> Asked | None:
+    """The form; what it holds where it was sent in this very run."""
     proposed = next_id(services.shop(catalogue).items)
-    with st.form("data_add", border=False):
+    with st.form(field("form"), border=False):
         cells = draw_cells(proposed)
         media = draw_media()
         pressed = st.form_submit_button(
-            "Add", key="data_add_go", type=leading(), icon=":material/add:", width="stretch"
+            "Add", key=field("go"), type=leading(), icon=":material/add:", width="stretch"
         )  # fmt: skip
-    if pressed:
-        submit(catalogue, cells, media)
+    return Asked(cells=cells, media=media) if pressed else None
 
 
 def draw_cells(proposed: str) -> dict[str, str]:
-    title = st.text_input("Title", key="data_add_title", max_chars=500)
-    description = st.text_area("Description", key="data_add_description", height=100)
+    title = st.text_input("Title", key=field("title"), max_chars=500)
+    description = st.text_area("Description", key=field("description"), height=100)
     left, middle, right = st.columns(3)
-    category = left.text_input("Category", key="data_add_category", max_chars=255)
-    price = middle.text_input("Price", key="data_add_price", placeholder="12.50", max_chars=32)
+    category = left.text_input("Category", key=field("category"), max_chars=255)
+    price = middle.text_input("Price", key=field("price"), placeholder="12.50", max_chars=32)
     item_id = right.text_input(
-        "Id", key="data_add_id", placeholder=proposed, max_chars=LIMITS.id_characters,
+        "Id", key=field("id"), placeholder=proposed, max_chars=LIMITS.id_characters,
         help="By which tables and addresses name it. Left empty, the next free number is taken.",
     )  # fmt: skip
     return {
@@ -67,15 +86,15 @@ def draw_cells(proposed: str) -> dict[str, str]:
 
 def draw_media() -> Files:
     photos = st.file_uploader(
-        "Photos", type=PHOTOS, accept_multiple_files=True, key="data_add_photos",
+        "Photos", type=PHOTOS, accept_multiple_files=True, key=field("photos"),
         max_upload_size=LIMITS.photo_bytes // MB, help="The first one is the picture on its card.",
     )  # fmt: skip
     left, right = st.columns(2)
     sound = left.file_uploader(
-        "A sound", type=media_parts.SOUNDS, key="data_add_sound", max_upload_size=LIMITS.audio_bytes // MB
+        "A sound", type=media_parts.SOUNDS, key=field("sound"), max_upload_size=LIMITS.audio_bytes // MB
     )  # fmt: skip
     clip = right.file_uploader(
-        "A clip", type=media_parts.CLIPS, key="data_add_clip", max_upload_size=LIMITS.video_bytes // MB
+        "A clip", type=media_parts.CLIPS, key=field("clip"), max_upload_size=LIMITS.video_bytes // MB
     )  # fmt: skip
     given: dict[Modality, list[Any]] = {
         "image": list(photos), "audio": [sound] if sound else [], "video": [clip] if clip else [],
@@ -83,18 +102,23 @@ def draw_media() -> Files:
     return {m: [(file.name, file.getvalue()) for file in files] for m, files in given.items() if files}
 
 
-def submit(catalogue: str, cells: Mapping[str, str], media: Files) -> None:
-    """What is refused is said and nothing is changed; what was added has a door to the question that finds it."""
+def submit(catalogue: str, given: Asked) -> bool:
+    """What is refused is said and nothing is changed; what was added has a door to the question that finds it. Returns
+    whether it was added: the next form is then an empty one."""
+    if not given.media and not any(cell for name, cell in given.cells.items() if name != "item_id"):
+        st.warning("Nothing was given. Write a title, or add a photo, a sound or a clip.", icon=":material/edit:")
+        return False
     wait = visit.seconds_to_wait(LIMITS.heavy_actions_a_minute)
     if wait:
         st.warning(f"Too much at once; wait {wait:.0f} s, then press Add again.", icon=":material/hourglass:")
-        return
+        return False
     try:
         with st.spinner("Reading, keeping and encoding it", show_time=True):
-            done = add(catalogue, cells, media)
+            done = add(catalogue, given.cells, given.media)
+            data_visit.empty_form()
     except FusescopeError as refused:
         parts.refusal(refused, title="This was not added")
-        return
+        return False
     parts.message_cards(done.notices, refused=False)
     name = done.item.title or done.item.item_id
     st.success(
@@ -102,6 +126,7 @@ def submit(catalogue: str, cells: Mapping[str, str], media: Files) -> None:
         icon=":material/check:",
     )
     st.page_link("pages/recommend_page.py", label="Ask for it", icon=":material/arrow_forward:")
+    return True
 
 
 def add(catalogue: str, cells: Mapping[str, str], media: Files) -> Added:
@@ -127,7 +152,7 @@ def add(catalogue: str, cells: Mapping[str, str], media: Files) -> Added:
 def _written(folder: Path, place: str, name: str, data: bytes) -> Path:
     """In a folder of its own, so that two photos may have one name."""
     (folder / place).mkdir()
-    path = folder / place / Path(name).name[-LONGEST_NAME:]
+    path = folder / place / kept_name(Path(name).name)
     path.write_bytes(data)
     return path
 

@@ -12,7 +12,7 @@ NAME, UPLOAD, PATH, GO = "data_name", "data_upload", "data_path", "data_import"
 OVERVIEW, CLEANING, MISSING, ADD, IMPORT = "Overview", "Cleaning", "Missing", "Add", "Import"
 VIEWS = (OVERVIEW, CLEANING, MISSING, ADD, IMPORT)
 
-_ACTIVE = "data_active"
+_ACTIVE, _FORM = "data_active", "data_form"
 
 
 def something_ended(active: list[int]) -> bool:
@@ -20,6 +20,17 @@ def something_ended(active: list[int]) -> bool:
     before = st.session_state.get(_ACTIVE, [])
     st.session_state[_ACTIVE] = active
     return any(ident not in active for ident in before)
+
+
+def field(name: str) -> str:
+    """Key of a field of the form that adds; another one for every form, since a chosen file stays with its key."""
+    form = st.session_state.get(_FORM, 0)
+    return f"data_add_{name}_{form}" if form else f"data_add_{name}"
+
+
+def empty_form() -> None:
+    """What the form held was added; the next one begins empty."""
+    st.session_state[_FORM] = st.session_state.get(_FORM, 0) + 1
 
 
 def keep_among(key: str, options: list[str]) -> None:
