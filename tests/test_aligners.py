@@ -129,18 +129,21 @@ def test_aligned_apart_no_vector_tells_of_another_modality(name):
     assert leaks == model.aligner.mixes
 
 
+@pytest.mark.parametrize("blocks", [(4,), (1, 3), (2 * WIDTHS["audio"],), (5, WIDTHS["audio"], 7)], ids=str)
 @pytest.mark.parametrize("name", ALIGNERS)
-def test_a_head_that_starts_at_a_ridge_regression_is_its_closed_form(name):
-    """states.T (states states.T + penalty)^-1 targets = (states.T states + penalty)^-1 states.T targets."""
-    head = build_aligner(name, WIDTHS, D).heads["audio"]
-    heard = media([1, 1, 1, 1], WIDTHS["audio"])
-    targets = torch.randn(4, D, generator=torch.Generator().manual_seed(0))
-    head.start_at(heard, targets, 0.3)
-    states = heard.tokens.mean(1).double()  # (4, E)
-    wanted = torch.linalg.solve(states.T @ states + 0.3 * torch.eye(WIDTHS["audio"]), states.T @ targets.double())
+def test_a_head_that_starts_at_a_ridge_regression_is_its_closed_form(name, blocks):
+    """Fewer and more things than axes, in any blocks: (states.T states + penalty)^-1 states.T targets, solved the other
+    way round, as states.T (states states.T + penalty)^-1 targets."""
+    head, draw = build_aligner(name, WIDTHS, D).heads["audio"], torch.Generator().manual_seed(0)
+    heard = [media([1] * size, WIDTHS["audio"], seed=size) for size in blocks]
+    targets = [torch.randn(size, D, generator=draw) for size in blocks]
+    head.start_at(zip(heard, targets, strict=True), 0.3)
+    states = torch.cat([one.tokens.mean(1) for one in heard]).double()  # (n, E)
+    gram = states @ states.T + 0.3 * torch.eye(len(states))
+    wanted = states.T @ torch.linalg.solve(gram, torch.cat(targets).double())
     found = head.vector(states.float())
     assert torch.allclose(found.double(), states @ wanted, atol=1e-5)
-    assert not torch.allclose(found, targets, atol=0.01)  # a penalty of 0.3 is felt
+    assert not torch.allclose(found, torch.cat(targets), atol=0.01)  # a penalty of 0.3 is felt
 
 
 def test_an_unknown_aligner_lists_the_known():

@@ -7,7 +7,7 @@ import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.catalog.names import shown_bytes, shown_name
+from core.catalog.names import kept_name, shown_bytes, shown_name
 from core.catalog.redact import redact
 from core.catalog.words import clean_fragment, clean_text, cut_between_graphemes, says_little
 from core.errors import TextError
@@ -147,6 +147,11 @@ def test_a_cell_of_the_shop_may_keep_its_phone_number():
 ])  # fmt: skip
 def test_names_are_shown_but_never_obeyed(name, shown):
     assert shown_name(name) == shown and len(shown) <= 80
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "𝄞"])
+def test_the_kept_name_of_a_file_fits_into_every_file_system(letter):
+    assert kept_name(letter * 300 + ".png") == letter * ((80 - 4) // len(letter.encode())) + ".png"
 
 
 def test_bytes_are_told_in_words():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -55,14 +55,19 @@ class Head(nn.Module):
         )
 
     @torch.no_grad()
-    def start_at(self, encoded: Encoded, targets: Tensor, penalty: float) -> None:
-        """Makes the linear part the ridge regression of these things onto targets (B, D): the best a linear map can do
-        with few of them, in closed form. penalty: on squared weights, against states of length about 1."""
-        media = self.media(encoded, self.within(encoded))  # (B, R, kept)
-        states = (self.trust(media, encoded.pooled_mask)[..., None] * media).sum(1).double()  # (B, kept)
-        gram = states @ states.T + penalty * torch.eye(len(states), dtype=states.dtype, device=states.device)
-        found = states.T @ torch.linalg.solve(gram, targets.to(states))  # (kept, D)
-        self.shift.weight.copy_(found.T - self.start)
+    def start_at(self, blocks: Iterable[tuple[Encoded, Tensor]], penalty: float) -> None:
+        """Makes the linear part the ridge regression of these things onto targets (B, D), block by block: the best a
+        linear map can do with few of them, in closed form. penalty: on squared weights, against states of length about
+        1. Memory goes with kept squared and the largest block, however many things there are."""
+        width, kept = self.start.shape
+        gram = penalty * torch.eye(kept, dtype=torch.float64, device=self.start.device)
+        met = torch.zeros(kept, width, dtype=torch.float64, device=self.start.device)
+        for encoded, targets in blocks:
+            media = self.media(encoded, self.within(encoded))  # (B, R, kept)
+            states = (self.trust(media, encoded.pooled_mask)[..., None] * media).sum(1).double()  # (B, kept)
+            gram += states.T @ states
+            met += states.T @ targets.to(states)
+        self.shift.weight.copy_(torch.linalg.solve(gram, met).T - self.start)
 
     def media(self, encoded: Encoded, within: Tensor) -> Tensor:
         """(B, R, kept): every medium as the mean of its tokens, weighed by within (B, L)."""

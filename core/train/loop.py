@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch.nn import functional
 from core.align.losses import alignment_loss
 from core.config import RunSettings
 from core.domain import Aligned, Encoded, Modality
+from core.encode.bank import MediaBank
 from core.encode.tail import DECAY, RATE, TunedBank
 from core.model import Model
 from core.prepare.impute import pooled_vectors
@@ -271,11 +272,19 @@ def fit_heads(model: Model, data: TrainingData, penalty: float) -> None:
         pairs = [(media[m], data.items[item][first]) for media, item in things
                  if media.get(m) and data.items[item].get(first)]  # fmt: skip
         if pairs:
-            own, partner = (list(side) for side in zip(*pairs, strict=True))
-            with torch.no_grad():
-                targets = heads[first](data.banks[first].batch(partner), tokens=False).pooled  # (n, D)
-            heads[m].start_at(data.banks[m].batch(own), targets, penalty)
+            heads[m].start_at(regressed(data.banks[m], data.banks[first], heads[first], pairs), penalty)
     model.train(training)
+
+
+@torch.no_grad()
+def regressed(
+    bank: MediaBank, others: MediaBank, head: nn.Module, pairs: Sequence[tuple[Sequence[int], Sequence[int]]],
+    block: int = 1024,
+) -> Iterator[tuple[Encoded, Tensor]]:  # fmt: skip
+    """Block after block of pairs: the own media, and where the head of the others puts its partners (B, D)."""
+    for start in range(0, len(pairs), block):
+        own, partner = (list(side) for side in zip(*pairs[start : start + block], strict=True))
+        yield bank.batch(own), head(others.batch(partner), tokens=False).pooled
 
 
 def groups(model: Model, settings: RunSettings) -> list[dict]:
