@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.catalog.forgotten import follow, remaining, tombstone
-from core.catalog.words import clean_text, sentences
+from core.catalog.words import clean_fragment, sentences
 from core.domain import Catalogue, Interaction, Item
-from core.errors import InputError, TextError
+from core.errors import InputError
 from core.files import digest_bytes, digest_file, write_atomic
 from core.store.values import Forgotten
 
@@ -51,7 +51,7 @@ class Removal:
 @dataclass(frozen=True, kw_only=True)
 class _Target:
     """Who is forgotten: kind, the id that the catalogue knows, what they are called outside, and what was theirs;
-    asked: their words as a saved question holds them."""
+    asked: their words, cleaned by the rules of today."""
 
     kind: str
     ident: str
@@ -148,7 +148,7 @@ def _target(workspace: Workspace, before: Catalogue, user: str | None, item: str
         kind=kind, ident=ident, outside=outside, media=frozenset(media),
         media_digests=frozenset(digest_file(root / path) for path in media if (root / path).is_file()),
         text_digests=frozenset(digest_bytes(text.encode("utf-8", "replace")) for text in texts | said),
-        asked=frozenset(map(_as_asked, texts)),
+        asked=frozenset(map(_as_asked, texts)) - {""},
     )  # fmt: skip
 
 
@@ -157,10 +157,8 @@ def _sentences_of(things: Iterable[Item | Interaction]) -> set[str]:
 
 
 def _as_asked(text: str) -> str:
-    try:
-        return clean_text(text)[0]
-    except TextError:
-        return text
+    """For words that were kept at different times, under different rules, on either side."""
+    return clean_fragment(text)[0]
 
 
 Thing = Item | Interaction
@@ -191,6 +189,11 @@ def _tombstoned(workspace: Workspace, catalogue: str, kind: str, ident: str) -> 
     return workspace.has_database and any(one.digest == digest for one in list_forgotten(workspace.store))
 
 
+def _is_theirs(part: Mapping[str, str], target: _Target) -> bool:
+    """Whether a part of a saved question holds their words or their photo, sound or clip."""
+    return _as_asked(part.get("text", "")) in target.asked or Path(part.get("file", "")).stem in target.media_digests
+
+
 def drop_copies(workspace: Workspace, files: Iterable[str]) -> None:
     """Files that only removed questions had."""
     for file in files:
@@ -214,7 +217,7 @@ def _forget_rows(
                 session, _settled(workspace, before, after), _report_without(reports.get(before.name, {}), target)
             )
         rows += forget_annotations(session, before.name, **mine)
-        queries, copies = forget_queries(session, target.ident if target.kind == "user" else None, target.asked)
+        queries, copies = forget_queries(session, mine.get("user"), lambda part: _is_theirs(part, target))
         rows += queries
         digest = workspace.user_key(tombstone(before.name, target.kind, target.ident))
         add_forgotten(

@@ -15,7 +15,7 @@ from core.catalog.forgotten import follow, remaining
 from core.domain import Catalogue, Interaction, Item, Query
 from core.encode.cache import VectorStore
 from core.encode.states import States
-from core.errors import InputError
+from core.errors import AddressError, InputError
 from core.features import contents_of, parts_of
 from core.files import digest_bytes, digest_file, write_atomic
 from core.people import annotations_of, put_label
@@ -151,6 +151,26 @@ def test_a_forgotten_user_leaves_no_trace_and_nobody_else_loses_anything(workspa
     assert sorted(history["length"].tolist()) == [0, 1, 2]  # Anna's two rows are gone, Ben keeps two, Cara one
     told_run = json.loads((workspace.run_folder("shop-content") / "run.json").read_text())
     assert sorted(told_run["users"]) == sorted(["forgotten", workspace.user_key(BEN), workspace.user_key(CARA)])
+
+
+def test_their_questions_go_though_other_rules_cleaned_them_and_so_do_those_that_hold_their_photo(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = workspace.user_key(ANNA)
+    [photo] = [path for one in workspace.catalogue("shop").interactions if one.user_id == key
+               for path in one.media.get("image", ())]  # fmt: skip
+    monkeypatch.setenv("FUSESCOPE_MASK_NAMES", "Anna")
+    masked = workspace.save_query(Query.of(text="The canary of Anna sings"), "shop-content")
+    assert workspace.query(masked)[0].text == "The canary of [name] sings"
+    pictured = workspace.save_query(
+        Query.of(text="one like this", images=(workspace.media("shop", photo),)), "shop-content"
+    )
+    other = workspace.save_query(Query.of(text="another", images=(paint((1, 2, 3)),)), "shop-content")
+    forget(workspace, "shop", user=ANNA)
+    for gone in (masked, pictured):
+        with pytest.raises(AddressError, match="no query has this link"):
+            workspace.query(gone)
+    assert workspace.query(other)
 
 
 def test_a_forgotten_item_takes_everything_said_about_it_along(workspace: Workspace) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -59,14 +59,14 @@ def load_query(store: Store, ident: str) -> SavedQuery | None:
         return SavedQuery(id=row.id, run=row.run, user=row.user_id, parts=parts)
 
 
-def forget_queries(session: Session, user: str | None, texts: Collection[str]) -> tuple[int, list[str]]:
-    """Remove the questions of a user and those that hold one of these texts; how many, and files that none else has."""
+def forget_queries(
+    session: Session, user: str | None, theirs: Callable[[Mapping[str, str]], bool]
+) -> tuple[int, list[str]]:
+    """Remove the questions of a user and those with a part (text, file) that is theirs; how many, and files that none
+    else has."""
     return _drop_queries(
-        session,
-        lambda row: (
-            (user is not None and row.user_id == user) or any(part.get("text") in texts for part in row.parts)
-        ),
-    )
+        session, lambda row: (user is not None and row.user_id == user) or any(map(theirs, row.parts))
+    )  # fmt: skip
 
 
 def expire_queries(session: Session, before: datetime) -> tuple[int, list[str]]:
