@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from core.config import wanted_index
+from core.errors import SettingsError, StoreError
+from core.files import digest_bytes
 from core.rank.index import Floats, Shortlist, questions
 from core.store.pgvectors import PgVectors
 
@@ -24,8 +26,13 @@ class DatabaseIndex:
 
     held: PgVectors
 
-    def search(self, query: Floats, k: int) -> Shortlist:
-        rows, scores, recall = self.held.search(query, k)
+    def search(self, query: Floats, k: int) -> Shortlist | None:
+        try:
+            rows, scores, recall = self.held.search(query, k)
+        except (SettingsError, StoreError):
+            if self.held.made() is None:  # somebody was forgotten, or the catalogue changed, since the run was opened
+                return None
+            raise
         return Shortlist(rows=rows, scores=scores, recall=recall, engine="pgvector HNSW")
 
 
@@ -48,11 +55,16 @@ def open_indexed(
 
 
 def kept_set(workspace: Workspace, pipeline: Pipeline) -> PgVectors:
-    """The vectors of this run's items in the database, put there now unless they are there."""
+    """The vectors of this run's items in the database, put there now unless they are there, in the place of those of an
+    earlier version of the catalogue; not where a later version came meanwhile."""
     weights, version = pipeline.told["digests"]["model.safetensors"], pipeline.catalogue.version
-    held = PgVectors(workspace.store, f"{weights[:16]}_{version[:16]}")
+    name = pipeline.catalogue.name
+    family = f"{weights[:16]}_{digest_bytes(name.encode())[:8]}_"
+    held = PgVectors(workspace.store, f"{family}{version[:16]}")
     vectors = pipeline.items.vectors[-1].float().cpu().numpy()
     made = held.made()
     if made is None or made[:2] != vectors.shape:
-        held.keep(vectors, questions(vectors))
+        held.keep(
+            vectors, questions(vectors), family=family, wanted=lambda: workspace.catalogue(name).version == version
+        )
     return held

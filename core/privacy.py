@@ -71,6 +71,8 @@ def forget(workspace: Workspace, catalogue: str, *, user: str | None = None, ite
 
     Raises UnknownNameError for an unknown catalogue, InputError where nobody of that name was ever there.
     """
+    from core.store.pgvectors import forget_sets
+
     if (user is None) == (item is None):
         raise InputError("E-INPUT-VALUE", "forget one user or one item at a time; exactly one of the two was expected.")
     before = workspace.catalogue(catalogue)
@@ -86,6 +88,7 @@ def forget(workspace: Workspace, catalogue: str, *, user: str | None = None, ite
     vectors = _forget_vectors(workspace, before, target)
     files += _forget_lines(workspace.home, target)
     write_atomic(workspace.home / "forgotten", b"catalogues are to be read anew\n")
+    forget_sets(workspace.store)  # no set of the old version is kept from here on
     _settle(workspace)
     return Removal(
         catalogue=catalogue, rows=rows, files=files, vectors=vectors, runs=runs,
@@ -354,9 +357,7 @@ def _history_without(history: Path, told: Mapping[str, Any], after: Catalogue) -
 def _forget_vectors(workspace: Workspace, before: Catalogue, target: _Target) -> int:
     """States of their texts and photos, and all item vectors of the old version; how many states that were."""
     from core.encode.cache import VectorStore
-    from core.store.pgvectors import forget_sets
 
-    forget_sets(workspace.store)
     for path in workspace.vectors.glob(f"items/*/items-{before.version[:16]}.safetensors"):
         path.unlink()
     keys = sorted(target.text_digests | target.media_digests)

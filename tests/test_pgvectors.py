@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 from sqlalchemy import inspect
 
+from core import privacy
 from core.__main__ import main
+from core.database_index import kept_set, open_indexed
+from core.domain import Query
 from core.errors import SettingsError
 from core.privacy import forget
 from core.store.engines import Store
@@ -102,6 +105,32 @@ def test_who_forgets_takes_every_set_out_of_the_database(store, tmp_path) -> Non
     assert [one.made() for one in held] == [None, None] and forget_sets(workspace.store) == 0
     with workspace.store.reading() as session:
         assert not inspect(session.connection()).has_table("vectors_shop")
+
+
+@SERVER
+def test_a_set_takes_the_place_of_earlier_versions_and_is_left_out_where_it_is_one(store) -> None:
+    names = ("ab_shop_1", "ab_shop_2", "ab_other_1", "abxshop_1")
+    first, second, *others = (PgVectors(store, name) for name in names)
+    for one in (first, *others):
+        one.keep(unit(60), unit(2, seed=1))
+    assert second.keep(unit(60), unit(2, seed=1), family="ab_shop_") is not None
+    assert first.made() is None and all(one.made() for one in (second, *others))
+    assert first.keep(unit(60), unit(2, seed=1), family="ab_shop_", wanted=lambda: False) is None
+    assert first.made() is None and second.made()
+
+
+@SERVER
+def test_a_run_that_was_open_when_somebody_was_forgotten_compares_all_items_and_keeps_nothing(
+    store, tmp_path, monkeypatch
+) -> None:
+    workspace = Workspace.open(tmp_path / "home", database=address(store))
+    opened = open_indexed(workspace, "studio-default", index="pgvector")
+    asked, lines = Query.of(text="a light red lamp"), privacy._forget_lines
+    assert opened.recommend(asked).search.startswith("approximate (pgvector")
+    monkeypatch.setattr(privacy, "_forget_lines", lambda *of: kept_set(workspace, opened) and lines(*of))
+    forget(workspace, "studio", item=opened.item_ids[0])
+    assert kept_set(workspace, opened).made() is None and forget_sets(store) == 0
+    assert opened.recommend(asked).search == ""
 
 
 def recommended(capsys, home: Path, *more: str) -> dict:

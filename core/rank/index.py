@@ -40,9 +40,9 @@ class Shortlist:
 
 
 class Index(Protocol):
-    """What finds items without comparing all of them, and knows how many it misses."""
+    """What finds items without comparing all of them, and knows how many it misses; None: compare them all."""
 
-    def search(self, query: Floats, k: int) -> Shortlist: ...
+    def search(self, query: Floats, k: int) -> Shortlist | None: ...
 
 
 class Graph:

@@ -7,11 +7,27 @@ they are missing and belong to no migration.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, delete, func, insert, inspect, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    delete,
+    func,
+    insert,
+    inspect,
+    select,
+    true,
+)
 from sqlalchemy.orm import Session
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.types import UserDefinedType
@@ -61,34 +77,45 @@ class PgVectors:
         with self.store.reading() as session:
             return self._made(session)
 
-    def keep(self, vectors: Floats, asked: Floats, k: int = 20) -> float:
+    def keep(
+        self, vectors: Floats, asked: Floats, k: int = 20, *, family: str = "",
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> float | None:  # fmt: skip
         """The whole set anew: rows by COPY, then the graph, then its recall on `asked` (Q, D), which is returned. One
-        transaction: other servers see the set before or the set after."""
+        transaction: other servers see the set before or the set after.
+
+        family: how the names of sets begin that this one takes the place of. wanted: asked once no other writer can
+        come between; where it says no, nothing is kept and None is returned.
+        """
         table = self._table(vectors.shape[1])
         with self.store.writing() as session:
+            if not wanted():
+                return None
             connection = session.connection()
             if not _has_vectors(connection):
                 raise SettingsError("this PostgreSQL has no pgvector. Install the extension on the server, then repeat")
             SETS.create(connection, checkfirst=True)
-            table.drop(connection, checkfirst=True)
+            like = SETS.c.name.startswith(f"vectors_{family}", autoescape=True)
+            _drop(session, like if family else SETS.c.name == self.name)
             connection.execute(CreateTable(table))
-            driver: Any = connection.connection.driver_connection
-            from psycopg import sql
-
-            copy = sql.SQL("COPY {} (item, place) FROM STDIN").format(sql.Identifier(self.name))
-            with driver.cursor() as cursor, cursor.copy(copy) as rows:
-                for item, vector in enumerate(vectors.tolist()):
-                    rows.write_row((item, written(vector)))
+            self._copy(connection, vectors)
             _graph(table).create(connection)
             recall = float(np.mean([
                 np.isin(self._near(session, table, one, k, exact=False)[0],
                         self._near(session, table, one, k, exact=True)[0]).mean()
                 for one in asked
             ]))  # fmt: skip
-            session.execute(delete(SETS).where(SETS.c.name == self.name))
             session.execute(insert(SETS).values(name=self.name, size=len(vectors), width=vectors.shape[1],
                                                 recall=recall))  # fmt: skip
         return recall
+
+    def _copy(self, connection: Any, vectors: Floats) -> None:
+        from psycopg import sql
+
+        copy = sql.SQL("COPY {} (item, place) FROM STDIN").format(sql.Identifier(self.name))
+        with connection.connection.driver_connection.cursor() as cursor, cursor.copy(copy) as rows:
+            for item, vector in enumerate(vectors.tolist()):
+                rows.write_row((item, written(vector)))
 
     def search(self, query: Floats, k: int, *, exact: bool = False) -> tuple[NDArray[np.int64], Floats, float]:
         """Rows (k,) by falling inner product with their scores, and the recall that was measured on this very graph; 1
@@ -135,10 +162,14 @@ def forget_sets(store: Store) -> int:
         connection = session.connection()
         if not inspect(connection).has_table(SETS.name):
             return 0
-        names = list(session.execute(select(SETS.c.name)).scalars())
-        for name in names:
-            Table(name, MetaData()).drop(connection, checkfirst=True)
-        session.execute(delete(SETS))
+        return _drop(session, true())
+
+
+def _drop(session: Session, which: ColumnElement[bool]) -> int:
+    names = list(session.execute(select(SETS.c.name).where(which)).scalars())
+    for name in names:
+        Table(name, MetaData()).drop(session.connection(), checkfirst=True)
+    session.execute(delete(SETS).where(which))
     return len(names)
 
 
