@@ -102,6 +102,32 @@ def test_a_medium_is_held_against_the_others_of_its_item():
     assert np.isnan(unlike_others(media[:20], owner[:20])).all()  # too few to say what is usual
 
 
+def test_a_medium_that_stands_beside_several_is_not_held_against_itself(world):
+    """Each item's words come twice, so that every photo stands in two pairs: it then had a copy of itself beside it."""
+    words, photos = (world[0].sides[m] for m in ("text", "image"))
+    keys = [f"i{number}" for number in np.repeat(np.arange(ITEMS), 2)]
+    own = np.concatenate([2 * photos.items, 2 * photos.items + 1])
+    rows = np.tile(np.arange(len(photos.raw)), 2)
+    twice = words.raw[np.repeat(np.arange(ITEMS), 2)]
+    told = doubt(photos.raw[rows], twice, own, keys, named=rows)
+    once = unlike_others(photos.raw, photos.items)
+    away = np.zeros(len(rows))
+    for apart, said, all_said in told_by_others(photos.raw[rows], twice, own, keys):
+        away[apart] = below_usual((said * all_said[own[apart]]).sum(1), said, all_said)
+    likeness = robust(unlike_others(twice, np.array(keys))[own])
+    assert told == pytest.approx(robust((robust(away) + robust(once[rows]) + likeness) / np.sqrt(3)))
+    assert not np.allclose(told, doubt(photos.raw[rows], twice, own, keys))
+
+
+def test_a_lone_photo_reaches_the_list_as_easily_as_one_with_others():
+    """Words and photos are unrelated, half of the items have a second photo: chance alone fills the list."""
+    draw = np.random.default_rng(5)
+    owner = np.concatenate([np.arange(1000), np.arange(500)])
+    told = doubt(draw.normal(size=(1500, 12)), draw.normal(size=(1000, 12)), owner, [f"i{n}" for n in range(1000)])
+    lone = owner >= 500  # a third of all
+    assert lone[np.argsort(-told)[:50]].mean() == pytest.approx(1 / 3, abs=0.14)  # two standard errors
+
+
 def test_deviations_below_the_usual_are_those_of_all_likenesses_at_once():
     draw = np.random.default_rng(1)
     rows, others, mine = draw.normal(size=(7, 5)), draw.normal(size=(11, 5)), draw.normal(size=7)

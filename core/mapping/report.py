@@ -198,7 +198,7 @@ def judged_by_others(
     """(n,) see `core.prepare.mismatch.doubt`: on the encoders' own vectors, since the aligner has seen these pairs."""
     keys = [catalogue.items[row].item_id for row in left.items]
     media, others = right.raw[places[:, 1]].astype(np.float64), left.raw.astype(np.float64)
-    return doubt(media, others, places[:, 0], keys, AT_MOST)
+    return doubt(media, others, places[:, 0], keys, AT_MOST, places[:, 1])
 
 
 def beyond_like(distances: NDArray[np.float64], trained: NDArray[np.bool_]) -> NDArray[np.float64]:

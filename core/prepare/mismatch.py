@@ -94,18 +94,25 @@ def below_usual(mine: Matrix, rows: Matrix, others: Matrix) -> Matrix:
 # ---- a list to look through
 
 
-def doubt(media: Matrix, words: Matrix, own: np.ndarray, keys: Sequence[str], most: int | None = None) -> Matrix:
+def doubt(
+    media: Matrix, words: Matrix, own: np.ndarray, keys: Sequence[str], most: int | None = None,
+    named: np.ndarray | None = None,
+) -> Matrix:  # fmt: skip
     """(n,) how little each medium belongs to what it stands beside, in robust standard deviations (higher: less).
 
-    Arguments as of `misfit`; `words` may be of any other modality. The judges are a map fitted on the other items and,
-    where enough items have several media of one kind, the others of the same item, with equal weight.
+    Arguments as of `misfit`; `words` may be of any other modality. named (n,): equal numbers are one medium, that
+    stands beside several of the others; None: no medium stands here twice. The judges are a map fitted on the other
+    items and, where enough items have several media of one kind, the others of the same item, with equal weight; who
+    has fewer judges is as easily doubted as who has all.
     """
     away = np.zeros(len(media))
     for apart, told, said in told_by_others(media, words, own, keys, most):
         away[apart] = below_usual((told * said[own[apart]]).sum(1), told, said)
     items = np.unique(np.asarray(keys), return_inverse=True)[1]
-    parts = [away, unlike_others(media, items[own], most), unlike_others(words, items, most)[own]]
-    return robust(np.sum([np.nan_to_num(robust(part)) for part in parts], axis=0))
+    _, once, back = np.unique(np.arange(len(media)) if named is None else named, return_index=True, return_inverse=True)
+    beside = unlike_others(media[once], items[own[once]], most)[back], unlike_others(words, items, most)[own]
+    judges = np.stack([robust(part) for part in (away, *beside)])  # (3, n), NaN: does not judge
+    return robust(np.nansum(judges, axis=0) / np.sqrt(np.isfinite(judges).sum(0)))
 
 
 def unlike_others(media: Matrix, owner: np.ndarray, most: int | None = None) -> Matrix:
