@@ -3,26 +3,50 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.files import disk_error
 from core.limits import LIMITS
-from core.privacy import drop_copies
 
 if TYPE_CHECKING:
     from core.workspace import Workspace
 
 
+QUIET = timedelta(minutes=10)  # a younger file may be of a question that is just being asked
+
+
 def sweep_questions(workspace: Workspace, now: datetime | None = None) -> int:
     """Remove questions that nobody kept LIMITS.question_hours after they were last asked, and what they brought; how
-    many. Raises StoreError."""
-    from core.store.runs import expire_queries
+    many. Waits for nobody where there is nothing to remove. Raises StoreError, also where a file could not be removed:
+    the next sweep that finds something tries again."""
+    from core.store.runs import any_expired, expire_queries, files_of_queries
 
-    if not workspace.has_database:
+    moment = now or datetime.now(UTC)
+    before = moment - timedelta(hours=LIMITS.question_hours)
+    if not workspace.has_database or not any_expired(workspace.store, before):
         return 0
     with workspace.store.writing() as session:
-        count, copies = expire_queries(session, (now or datetime.now(UTC)) - timedelta(hours=LIMITS.question_hours))
-    drop_copies(workspace, copies)
+        count = expire_queries(session, before)
+        left = _drop_unnamed(workspace.home / "queries", files_of_queries(session), moment - QUIET)
+    workspace.store.settle(rewrite=False)
+    if left is not None:
+        raise disk_error(left, "a photo, sound or clip of a question")
     return count
+
+
+def _drop_unnamed(folder: Path, named: set[str], before: datetime) -> OSError | None:
+    """Files that no question names and nobody wrote lately; what went wrong with one of them, after all were tried."""
+    failed = None
+    for path in folder.glob("??/*"):
+        try:
+            if path.name not in named and path.stat().st_mtime < before.timestamp():
+                path.unlink(missing_ok=True)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            failed = error
+    return failed
 
 
 def question_is_kept(workspace: Workspace, ident: str) -> bool:

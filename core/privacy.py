@@ -11,7 +11,6 @@ import io
 import json
 import re
 import shutil
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 MADE_AGAIN = ("cases", "maps", "measured", "cache", "backups", "uploads", "vectors/faults")
 GONE = "forgotten"
 SHORT = 6  # letters; an id below that is searched for as a cell or in quotes only
-WAIT = 30.0  # seconds for another writer of the database
 TABLES = (".sqlite", ".sqlite-wal", ".sqlite-shm")
 
 
@@ -71,10 +69,10 @@ def forget(workspace: Workspace, catalogue: str, *, user: str | None = None, ite
 
     Raises UnknownNameError for an unknown catalogue, InputError where nobody of that name was ever there.
     """
-    from core.store.pgvectors import forget_sets
-
     if (user is None) == (item is None):
         raise InputError("E-INPUT-VALUE", "forget one user or one item at a time; exactly one of the two was expected.")
+    from core.store.pgvectors import forget_sets
+
     before = workspace.catalogue(catalogue)
     target = _target(workspace, before, user, item)
     after = remaining(before, lambda kind, ident: (kind, ident) == (target.kind, target.ident))
@@ -88,8 +86,8 @@ def forget(workspace: Workspace, catalogue: str, *, user: str | None = None, ite
     vectors = _forget_vectors(workspace, before, target)
     files += _forget_lines(workspace.home, target)
     write_atomic(workspace.home / "forgotten", b"catalogues are to be read anew\n")
-    forget_sets(workspace.store)  # no set of the old version is kept from here on
-    _settle(workspace)
+    forget_sets(workspace.store)  # after that mark, from which on no open run keeps a set of the old version
+    workspace.store.settle(rewrite=True)
     return Removal(
         catalogue=catalogue, rows=rows, files=files, vectors=vectors, runs=runs,
         left=tuple(traces(workspace, target.words, target.media_digests | target.text_digests)),
@@ -197,12 +195,6 @@ def _is_theirs(part: Mapping[str, str], target: _Target) -> bool:
     return _as_asked(part.get("text", "")) in target.asked or Path(part.get("file", "")).stem in target.media_digests
 
 
-def drop_copies(workspace: Workspace, files: Iterable[str]) -> None:
-    """Files that only removed questions had."""
-    for file in files:
-        (workspace.home / "queries" / file[:2] / file).unlink(missing_ok=True)
-
-
 def _forget_rows(
     workspace: Workspace, before: Catalogue, after: Catalogue, target: _Target, runs: tuple[str, ...], bundled: bool
 ) -> int:
@@ -227,20 +219,9 @@ def _forget_rows(
             session,
             Forgotten(catalogue=before.name, kind=target.kind, digest=digest, runs=runs, created=datetime.now(UTC)),
         )
-    drop_copies(workspace, copies)
+    for file in copies:  # that only removed questions had
+        (workspace.home / "queries" / file[:2] / file).unlink(missing_ok=True)
     return rows
-
-
-def _settle(workspace: Workspace) -> None:
-    """Deleted rows leave the file itself: its pages are written anew, the log of changes is emptied."""
-    if workspace.store.file is None:
-        return
-    connection = sqlite3.connect(workspace.store.file, timeout=WAIT, isolation_level=None)
-    try:
-        connection.execute("VACUUM")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    finally:
-        connection.close()
 
 
 def _cells_with(workspace: Workspace, wanted: re.Pattern[bytes]) -> Iterator[str]:

@@ -173,16 +173,12 @@ class Workspace:
             kept = pointer.read_text("ascii")
             if STORED.fullmatch(kept) and (self.media_folder / kept[:2] / kept).is_file():
                 return f"{kept[:2]}/{kept}"
-        stored = self._put_medium(self.media_folder, own_copy(modality, data, name))
+        clean = own_copy(modality, data, name)
+        stored = f"{digest_bytes(clean)}.{ending(clean)}"
+        if not (path := self.media_folder / stored[:2] / stored).is_file():
+            write_atomic(path, clean)
         write_atomic(pointer, stored.encode("ascii"))
         return f"{stored[:2]}/{stored}"
-
-    def _put_medium(self, folder: Path, clean: bytes) -> str:
-        stored = f"{digest_bytes(clean)}.{ending(clean)}"
-        path = folder / stored[:2] / stored
-        if not path.is_file():
-            write_atomic(path, clean)
-        return stored
 
     # ---- runs
 
@@ -240,10 +236,13 @@ class Workspace:
         """Keep a query and return the short id of its link. Text is cleaned and redacted, photos encoded again."""
         from core.store.runs import save_query
 
-        parts = tuple(part for part in map(self._saved_part, query.parts) if part is not None)
+        media: dict[str, bytes] = {}
+        parts = tuple(part for one in query.parts if (part := self._saved_part(one, media)) is not None)
         told = json.dumps([run, query.user, [[part.modality, part.text, part.file] for part in parts]])
         ident = base64.b32encode(hashlib.sha256(told.encode()).digest())[:12].decode().lower()
-        with self.store.writing() as session:
+        with self.store.writing() as session:  # under the lock of the sweep, which removes what no question names
+            for file, data in media.items():
+                write_atomic(self.home / "queries" / file[:2] / file, data)
             save_query(session, SavedQuery(id=ident, run=run, user=query.user, parts=parts))
         return ident
 
@@ -256,7 +255,7 @@ class Workspace:
             raise AddressError("E-URL-VALUE", f'"{ident[:80]}": no query has this link here. Ask the question anew.')
         return Query(parts=tuple(map(self._loaded_part, saved.parts)), user=saved.user), saved.run
 
-    def _saved_part(self, part: Part) -> SavedPart | None:
+    def _saved_part(self, part: Part, media: dict[str, bytes]) -> SavedPart | None:
         if part.modality == "text":
             from core.catalog.words import clean_text
 
@@ -269,7 +268,8 @@ class Workspace:
             clean = own_copy(part.modality, part.content, part.name or CALLED[part.modality])
         else:
             return None
-        return SavedPart(modality=part.modality, file=self._put_medium(self.home / "queries", clean))
+        media[file := f"{digest_bytes(clean)}.{ending(clean)}"] = clean
+        return SavedPart(modality=part.modality, file=file)
 
     def _loaded_part(self, part: SavedPart) -> Part:
         if part.modality == "text":

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import errno
 import io
+import os
 import re
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,16 +15,21 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from sqlalchemy import update
+from sqlalchemy.orm import Session
 from streamlit.testing.v1 import AppTest
 
 from core.asked import sweep_questions
 from core.catalog.copies import is_bare
 from core.domain import Query
 from core.errors import AddressError
+from core.files import write_atomic
 from core.limits import LIMITS
 from core.report.bridges import export
 from core.report.material import _jpeg
 from core.report.page import query_page
+from core.store.runs import files_of_queries, keep_query
+from core.store.tables import QueryRow
 from core.workspace import Workspace
 from pages.shared import questions, services
 from tests.test_bridges import material
@@ -68,20 +76,13 @@ def test_a_question_that_nobody_kept_goes_with_its_photo_after_a_day(workspace: 
 
 
 def test_asking_again_begins_the_day_anew(workspace: Workspace) -> None:
-    from sqlalchemy import update
-
-    from core.store.tables import QueryRow
-
     ident = workspace.save_query(Query.of(text="a mug"), "run")
-    with workspace.store.writing() as session:
-        session.execute(update(QueryRow).values(created=datetime.now(UTC) - timedelta(days=3)))
+    aged(workspace)
     workspace.save_query(Query.of(text="a mug"), "run")
     assert sweep_questions(workspace) == 0 and workspace.query(ident)
 
 
 def test_a_photo_of_two_questions_stays_while_one_of_them_does(workspace: Workspace) -> None:
-    from core.store.runs import keep_query
-
     photo = painted("mug", "red")
     gone = workspace.save_query(Query.of(text="first", images=(photo,)), "run")
     kept = workspace.save_query(Query.of(text="second", images=(photo,)), "run")
@@ -91,6 +92,92 @@ def test_a_photo_of_two_questions_stays_while_one_of_them_does(workspace: Worksp
     assert len(workspace.query(kept)[0].of_modality("image")) == 1
     with pytest.raises(AddressError):
         workspace.query(gone)
+
+
+def test_what_ran_out_is_in_no_byte_of_the_workspace(workspace: Workspace) -> None:
+    for number in range(40):  # more than one page of the database
+        workspace.save_query(Query.of(text=f"a zebra mug, {number} " + "zebra " * 60), "run")
+    assert zebras(workspace)
+    assert sweep_questions(workspace, LATER) == 40
+    assert zebras(workspace) == []
+
+
+def zebras(workspace: Workspace) -> list[str]:
+    return [path.name for path in workspace.home.rglob("*") if path.is_file() and b"zebra" in path.read_bytes()]
+
+
+def test_a_sweep_that_finds_nothing_takes_no_lock(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace.save_query(Query.of(text="a mug"), "run")
+    monkeypatch.setattr(workspace.store, "writing", lambda: pytest.fail("the lock was taken"))
+    assert sweep_questions(workspace) == 0
+
+
+def test_a_photo_that_is_asked_again_while_the_sweep_runs_is_there_afterwards(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo, asked = painted("mug", "red"), []
+    workspace.save_query(Query.of(text="first", images=(photo,)), "run")
+    again = threading.Thread(
+        target=lambda: asked.append(workspace.save_query(Query.of(text="second", images=(photo,)), "run"))
+    )
+
+    def meanwhile(session: Session) -> set[str]:
+        named = files_of_queries(session)
+        again.start()
+        again.join(0.5)  # as far as it gets
+        return named
+
+    monkeypatch.setattr("core.store.runs.files_of_queries", meanwhile)
+    assert sweep_questions(workspace, LATER) == 1
+    again.join()
+    assert len(workspace.query(asked[0])[0].of_modality("image")) == 1
+
+
+def test_a_young_file_that_no_question_names_yet_stays_and_an_old_one_goes(workspace: Workspace) -> None:
+    young, old = (workspace.home / "queries" / "ab" / name for name in ("ab1.png", "ab2.png"))
+    for file in (young, old):
+        write_atomic(file, b"photo")
+    os.utime(old, (0, 0))
+    workspace.save_query(Query.of(text="a mug"), "run")
+    aged(workspace)
+    assert sweep_questions(workspace) == 1
+    assert files(workspace) == [young]
+
+
+def test_a_file_that_cannot_be_removed_is_one_warning_and_the_others_go(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(services, "workspace", lambda: workspace)
+    for colour in ("red", "blue"):
+        workspace.save_query(Query.of(text=colour, images=(painted("mug", colour),)), "run")
+    stuck, *_ = sorted(files(workspace))
+    for file in files(workspace):
+        os.utime(file, (0, 0))
+    unlink = Path.unlink
+
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        if path == stuck:
+            raise PermissionError(errno.EACCES, "held by another program")
+        unlink(path, missing_ok=missing_ok)
+
+    aged(workspace)
+    with monkeypatch.context() as held:
+        held.setattr(Path, "unlink", refused)
+        questions.sweep.clear()
+        assert questions.sweep() == 0
+    assert [one.getMessage() for one in caplog.records if one.name == "fusescope.pages"] == [
+        "questions were not swept code=E-DB-READONLY"
+    ]
+    assert files(workspace) == [stuck]
+    workspace.save_query(Query.of(text="a mug"), "run")
+    aged(workspace)
+    assert sweep_questions(workspace) == 1 and files(workspace) == []
+
+
+def aged(workspace: Workspace) -> None:
+    """Every question was last asked three days ago."""
+    with workspace.store.writing() as session:
+        session.execute(update(QueryRow).values(created=datetime.now(UTC) - timedelta(days=3)))
 
 
 def test_nothing_is_made_where_nobody_ever_asked(workspace: Workspace) -> None:

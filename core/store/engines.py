@@ -27,6 +27,7 @@ HEAD = "0005"  # newest revision in migrations/versions; a test compares the two
 KNOWN = ("0001", "0002", "0003", "0004", "0005")
 MIGRATIONS = Path(__file__).parent / "migrations"
 WAIT = 30.0  # seconds a writer waits for another
+SOON = 1.0  # seconds where a visitor waits too
 FULL = "the disk is full; nothing of this step was kept. Free some space, then repeat it."
 IN_USE = "the database is in use by another process and stayed so; nothing was changed. Try again in a moment."
 
@@ -107,6 +108,20 @@ class Store:
             elif not self.sqlite:
                 make_schema(self.write, self.url)
             self._upgrade()
+
+    def settle(self, *, rewrite: bool) -> None:
+        """What was deleted leaves the log of changes, unless somebody reads it just now; rewrite: also waits for other
+        writers and writes every page anew. Nothing on a server. Raises StoreError."""
+        if self.file is None:
+            return
+        with self._told():
+            connection = sqlite3.connect(self.file, timeout=WAIT if rewrite else SOON, isolation_level=None)
+            try:
+                if rewrite:
+                    connection.execute("VACUUM")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                connection.close()
 
     def close(self) -> None:
         self.write.dispose()
@@ -215,6 +230,7 @@ def _engine(url: URL, begin: str, *, wait: float, readonly: bool) -> Engine:
         else:
             cursor.execute("PRAGMA journal_mode=WAL")
             cursor.execute("PRAGMA synchronous=NORMAL")
+            cursor.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten in the file, not only unlisted
         cursor.close()
 
     @event.listens_for(engine, "begin")

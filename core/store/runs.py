@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
 from core.store.engines import Store
@@ -69,9 +69,27 @@ def forget_queries(
     )  # fmt: skip
 
 
-def expire_queries(session: Session, before: datetime) -> tuple[int, list[str]]:
-    """Remove the questions that were last asked before a moment and that nobody kept; as `forget_queries` tells it."""
-    return _drop_queries(session, lambda row: not row.kept and row.created < before)
+def any_expired(store: Store, before: datetime) -> bool:
+    """Whether `expire_queries` would find one; takes no lock."""
+    with store.reading() as session:
+        return session.scalar(select(QueryRow.id).where(*_expired(before)).limit(1)) is not None
+
+
+def expire_queries(session: Session, before: datetime) -> int:
+    """Remove the questions that were last asked before a moment and that nobody kept; how many."""
+    gone = list(session.scalars(select(QueryRow).where(*_expired(before))))
+    for row in gone:
+        session.delete(row)
+    session.flush()
+    return len(gone)
+
+
+def files_of_queries(session: Session) -> set[str]:
+    return {part["file"] for parts in session.scalars(select(QueryRow.parts)) for part in parts if part.get("file")}
+
+
+def _expired(before: datetime) -> tuple[ColumnElement[bool], ...]:
+    return QueryRow.kept.is_(False), QueryRow.created < before
 
 
 def keep_query(session: Session, ident: str) -> None:
