@@ -69,10 +69,10 @@ def forget(workspace: Workspace, catalogue: str, *, user: str | None = None, ite
 
     Raises UnknownNameError for an unknown catalogue, InputError where nobody of that name was ever there.
     """
-    if (user is None) == (item is None):
-        raise InputError("E-INPUT-VALUE", "forget one user or one item at a time; exactly one of the two was expected.")
     from core.store.pgvectors import forget_sets
 
+    if (user is None) == (item is None):
+        raise InputError("E-INPUT-VALUE", "forget one user or one item at a time; exactly one of the two was expected.")
     before = workspace.catalogue(catalogue)
     target = _target(workspace, before, user, item)
     after = remaining(before, lambda kind, ident: (kind, ident) == (target.kind, target.ident))
@@ -86,7 +86,7 @@ def forget(workspace: Workspace, catalogue: str, *, user: str | None = None, ite
     vectors = _forget_vectors(workspace, before, target)
     files += _forget_lines(workspace.home, target)
     write_atomic(workspace.home / "forgotten", b"catalogues are to be read anew\n")
-    forget_sets(workspace.store)  # after that mark, from which on no open run keeps a set of the old version
+    forget_sets(workspace.store)  # no set of the old version is kept from here on
     workspace.store.settle(rewrite=True)
     return Removal(
         catalogue=catalogue, rows=rows, files=files, vectors=vectors, runs=runs,

@@ -22,7 +22,7 @@ from core.errors import RoleError
 from core.evaluate.slices import Condition
 from core.people import annotations_of
 from core.store.values import CaseRef
-from pages.shared import access, data_services, errors_people, errors_services
+from pages.shared import access, adding, data_services, errors_people, errors_services, questions
 from pages.shared import errors_visit as visit
 from tests.app_server import ROOT, serving
 from tests.test_errors_page import book, said, world  # noqa: F401
@@ -191,6 +191,7 @@ def test_a_viewer_starts_no_work(monkeypatch):
         lambda: data_services.import_path("x", "/"), lambda: data_services.import_upload("x", "x.zip", b"x"),
         lambda: data_services.look_deeper("x"), lambda: data_services.cancel(1), lambda: data_services.resume(1),
         lambda: errors_services.make(errors_services.case_set("x", errors_services.KINDS[0], "test")),
+        lambda: adding.add("x", {"item_id": "new-1", "title": "a mug"}, {}), lambda: questions._keep("x"),
     ):  # fmt: skip
         try:
             told = work()
@@ -199,28 +200,54 @@ def test_a_viewer_starts_no_work(monkeypatch):
         assert isinstance(told, RoleError)
 
 
-WRITES = re.compile("put_(label|note|seen)|(save|drop)_slice|save_label_set|import_annotations|start_training")
+WRITES = re.compile(
+    "put_(label|note|seen)|(save|drop)_slice|save_label_set|import_annotations|start_training|add_item|keep_question"
+)
 STARTS = {"start", "cancel", "resume"}  # of core.jobs.queue, under whatever name
+
+
+def unguarded(tree: ast.AST) -> tuple[list[str], int]:
+    """Calls that change something with another workspace than `access.writable()`, and how many use that one."""
+    queue = {
+        one.asname or one.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
+        and node.module == "core.jobs.queue" for one in node.names if one.name in STARTS
+    }  # fmt: skip
+    wrong, right = [], 0
+    for part in [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]:
+        named = {
+            node.targets[0].id for node in ast.walk(part) if isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Name) and ast.unparse(node.value) == "access.writable()"
+        }  # fmt: skip
+        for node in [node for node in ast.walk(part) if isinstance(node, ast.Call) and node.args]:
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            first = ast.unparse(node.args[0])
+            safe = first == "access.writable()" or first in named
+            writes = (isinstance(node.func, ast.Name) and name in queue) or (
+                WRITES.fullmatch(name) and "workspace" in ast.dump(node.args[0])
+            )
+            wrong += [f"{node.lineno} {name}({first})"] if writes and not safe else []
+            right += safe
+    return wrong, right
 
 
 def test_no_page_changes_anything_but_through_the_guard():
     found = 0
     for path in sorted((ROOT / "pages").rglob("*.py")):
-        tree = ast.parse(path.read_text("utf-8"))
-        queue = {
-            one.asname or one.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
-            and node.module == "core.jobs.queue" for one in node.names if one.name in STARTS
-        }  # fmt: skip
-        for node in ast.walk(tree):
-            if not isinstance(node, ast.Call) or not node.args:
-                continue
-            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            plain = isinstance(node.func, ast.Name)
-            if (plain and name in queue) or (WRITES.fullmatch(name) and "workspace" in ast.dump(node.args[0])):
-                first = ast.unparse(node.args[0])
-                assert first == "access.writable()", f"{path.name}:{node.lineno} {name}({first})"
-            found += ast.unparse(node.args[0]) == "access.writable()"
-    assert found >= 16
+        wrong, right = unguarded(ast.parse(path.read_text("utf-8")))
+        assert wrong == [], path.name
+        found += right
+    assert found >= 20
+
+
+def test_the_search_for_unguarded_writes_finds_one_under_any_name():
+    lines = (
+        "def add():\n workspace = services.workspace()\n add_item(workspace, 'x')",
+        "def keep():\n keep_question(services.workspace(), 'x')",
+        "def go():\n from core.jobs.queue import start as begin\n begin(services.workspace(), 'x')",
+    )
+    assert [len(unguarded(ast.parse(one))[0]) for one in lines] == [1, 1, 1]
+    guarded = "def add():\n workspace = access.writable()\n add_item(workspace, 'x')"
+    assert unguarded(ast.parse(guarded)) == ([], 1)
 
 
 # ---- a running server
