@@ -18,10 +18,10 @@ from streamlit.testing.v1 import AppTest
 from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
 
 from bench.visitor import Visitor
-from core.errors import RoleError
+from core.errors import InputError, RoleError
 from core.evaluate.slices import Condition
-from core.people import annotations_of
-from core.store.values import CaseRef
+from core.people import annotations_csv, annotations_json, annotations_of
+from core.store.values import Annotation, CaseRef
 from pages.shared import access, adding, data_services, errors_people, errors_services, questions
 from pages.shared import errors_visit as visit
 from tests.app_server import ROOT, serving
@@ -182,6 +182,27 @@ def test_a_viewer_whose_press_gets_as_far_as_the_callback_is_refused_in_words(wo
     with pytest.raises(RoleError, match="may look here, not change"):
         errors_services.save_slice("toy", "mine", (Condition(attribute="category", value="mug"),), "Vera")
     assert annotations_of(world, "toy") == []
+
+
+def test_where_people_sign_in_a_file_of_labels_adds_those_of_its_bearer_alone(world, monkeypatch):  # noqa: F811
+    said = [
+        Annotation(case=CaseRef(key=f"{number:016x}", user="u", item="t00"), author=who, labels=("bad data",), note="")
+        for number, who in enumerate(("anna@shop.example", "vera@shop.example", "Anna"))
+    ]
+    monkeypatch.setattr(access, "_secrets", lambda: SECRETS)
+    monkeypatch.setattr(access.st, "user", ANNA)
+    with pytest.raises(InputError, match=r"2 signed with another name than anna@shop\.example were left out"):
+        errors_people._import("toy", annotations_csv(said[1:]))
+    assert annotations_of(world, "toy") == []
+    told = errors_people._import("toy", annotations_json(said))
+    assert told.startswith("1 annotations read") and "2 signed with another name" in told
+    assert [one.author for one in annotations_of(world, "toy")] == ["anna@shop.example"]
+    monkeypatch.setattr(access.st, "user", VERA)
+    with pytest.raises(RoleError):
+        errors_people._import("toy", annotations_csv(said[1:2]))
+    monkeypatch.setattr(access, "_secrets", dict)  # nobody signs in here
+    assert errors_people._import("toy", annotations_csv(said)) == "3 annotations read; what was there stays."
+    assert len(annotations_of(world, "toy")) == 3
 
 
 def test_a_viewer_starts_no_work(monkeypatch):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.domain import with_interval
-from core.errors import FusescopeError
+from core.errors import FusescopeError, InputError
 from pages.shared import access, errors_parts, parts, wording
 from pages.shared import errors_services as errors
 from pages.shared import errors_visit as visit
@@ -204,13 +204,24 @@ def _draw_files(found: CaseBook, here: Sequence[Annotation]) -> None:
                                mime="application/json", key="errors_json", on_click="ignore")  # fmt: skip
         given = st.file_uploader("Add labels from a file", type=["csv", "json"], key="errors_import")
         if given is not None and st.button("Add these labels", key="errors_import_go", icon=":material/upload:"):
-            told = _told(
-                lambda: people.import_annotations(
-                    access.writable(), catalogue, people.read_annotations(given.getvalue())
-                )
-            )
+            told = _told(lambda: _import(catalogue, given.getvalue()))
             if told:
-                st.success(f"{told:,} annotations read; what was there stays.")
+                st.success(str(told))
+
+
+def _import(catalogue: str, data: bytes) -> str:
+    """Adds labels from a file and tells how many. Where people sign in, only those of whoever does this: a name in a
+    file is not proof. Raises TableError, InputError, StoreError, RoleError."""
+    workspace = access.writable()
+    people = errors.people()
+    read = people.read_annotations(data)
+    mine = [one for one in read if not access.signing_in() or people.author_name(one.author) == visit.author()]
+    left = len(read) - len(mine)
+    refused = f"{left:,} signed with another name than {visit.author()} were left out; each person adds their own here."
+    if read and not mine:
+        raise InputError("E-INPUT-VALUE", f"{refused} Let those who signed them sign in and add the file.")
+    told = f"{people.import_annotations(workspace, catalogue, mine):,} annotations read; what was there stays."
+    return f"{told} {refused}" if left else told
 
 
 def _toggle(catalogue: str, ref: CaseRef, author: str, label: str, present: bool) -> None:
