@@ -48,8 +48,10 @@ def open_indexed(
 
     wanted = index or wanted_index()
     pipeline = open_pipeline(workspace, run, catalogue, device)
+    if wanted != "pgvector":
+        return pipeline
     ranker: Any = pipeline.model.ranker
-    if wanted == "pgvector" and "query" in ranker.cases:
+    if "query" in ranker.cases:
         pipeline.index = DatabaseIndex(kept_set(workspace, pipeline))
     return pipeline
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import permutations
 from math import factorial
 from pathlib import Path
@@ -189,7 +190,7 @@ class ToyWorkspace:
     home: Path = Path("toy")
     has_database: bool = False
 
-    @property
+    @cached_property
     def vectors(self) -> Path:
         return self.home / "vectors"
 
