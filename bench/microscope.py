@@ -194,7 +194,9 @@ def truth(options: Options) -> Answer:
         tell(json.dumps(answer["shares"]))
     for name in options.methods or QUICK:
         for part, scope in (("words", "query"), ("words of product", "item")):
-            found = words_named(pipeline, features, split, known, options.cases, 0, name, labels, scope)
+            found = words_named(
+                pipeline, features, split, known, options.cases, 0, name, labels, scope, another=scope == "item"
+            )
             answer[part][name] = found
         answer["pointing"][name] = pointing(pipeline, features, split, known, name, labels)
         tell(f"{name}: {json.dumps([answer[part][name] for part in ('words', 'words of product', 'pointing')])}")

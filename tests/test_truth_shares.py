@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from core.domain import Interaction
+from core.evaluate import truth_shares
 from core.evaluate.trust import Case, contents_of, encoded_again, scorer_of, trust
 from core.evaluate.truth import fault_scores
 from core.evaluate.truth_shares import cared, oracle_shares, pointing, segment_shares, weighed_words, words_named
@@ -54,6 +55,23 @@ def test_the_words_of_a_review_of_several_sentences_are_looked_at(reviewed):
     assert found["cases"] == 2 and found["text_share"] == 1.0  # in six reviews alike every word names the colour
     of_product = words_named(pipeline, features, split, truth, 10, 0, "occlusion", scope="item")
     assert of_product["cases"] <= 2 and of_product != found  # its own words, before the writer
+
+
+def test_the_words_before_the_writer_are_held_against_those_before_another_user(reviewed, monkeypatch):
+    pipeline, features = reviewed
+    truth = {
+        "vocabulary": vocabulary(),
+        "users": {"u001": {"read_taste": [], "look_taste": [1.0]}},
+        "reviews": {f"u001 {one.item_id}": {"seen": ["colour:red"]} for one in pipeline.catalogue.interactions},
+    }
+
+    def weighed(pipeline, features, row, *rest):
+        return ("red", "v", "w", "x", "y"), np.array([1.0 if row.user_id == "u001" else -1.0, 0, 0, 0, 0])
+
+    monkeypatch.setattr(truth_shares, "weighed_words", weighed)
+    split = SimpleNamespace(labels=["train"] * 6 + ["test"] * 2)
+    found = words_named(pipeline, features, split, truth, 10, 0, "occlusion", scope="item", another=True)
+    assert found["cases"] == 2 and found["over_another"]["value"] == pytest.approx(1 / 3 - 0)
 
 
 def test_who_asks_counts_for_the_words_of_a_product_and_not_for_those_of_a_review(reviewed):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -210,13 +210,14 @@ def rank_interval(planted: NDArray[np.float64], measured: NDArray[np.float64]) -
 
 def words_named(
     pipeline: Pipeline, features: Features, split: Split, truth: Truth, cases: int, seed: int, method: str,
-    labels: Collection[str] = HELD["test"], scope: str = "query",
+    labels: Collection[str] = HELD["test"], scope: str = "query", another: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """Of the `WORDS` strongest words, how many name an attribute that the writer cares about; the share of such words
     in the text, and what taking the rarest words gives.
 
     scope "query": the words of a held-out review, asked for its own product; its score does not know who tells it.
-    "item": the words of that product before the writer as a known user, whose tastes are in the score.
+    "item": the words of that product before the writer as a known user, whose tastes are in the score; another: also
+    by how much that is above the words of the same products before another user, drawn at random (`over_another`).
     Which words name an attribute is learned from the reviews that training may see and what each of them tells.
     A ranker that answers no such question has no cases.
     """
@@ -235,7 +236,7 @@ def words_named(
     described = [" ".join(parts_of(item, "text")) for item in pipeline.catalogue.items]
     texts = [row.text for row in seen] if scope == "query" else described
     rarity = Counter(word for text in texts for word in set(tokens(text)))
-    ours, share, rarest, products = [], [], [], []
+    ours, share, rarest, others, products = [], [], [], [], []
     for number in sorted(order):
         row, media = rows[number]
         names, weights = weighed_words(pipeline, features, row, media, method, scope)
@@ -247,7 +248,13 @@ def words_named(
         rarest.append(hits[np.argsort(common, kind="stable")[:WORDS]].mean())
         share.append(hits.mean())
         products.append(row.item_id)
-    return {**words_summary(ours, share, rarest, products), "method": method} if ours else NO_WORDS
+        if another:
+            strangers = [user for user in pipeline.user_rows if user != row.user_id]
+            asked = replace(row, user_id=str(np.random.default_rng(number).choice(strangers)))
+            weights = weighed_words(pipeline, features, asked, media, method, scope)[1]
+            others.append(hits[np.argsort(-weights)[:WORDS]].mean())
+    beside = {"over_another": asdict(paired(ours, others, products).difference)} if others else {}
+    return {**words_summary(ours, share, rarest, products), **beside, "method": method} if ours else NO_WORDS
 
 
 def words_summary(
