@@ -29,19 +29,34 @@ def trainer(likes: Likes, width: int = 8) -> TableTrainer:
     return TableTrainer(FactorsLearner(likes, width), likes, nobody, SETTINGS, "bpr")
 
 
-def test_one_like_and_one_other_item_give_the_step_that_torch_takes():
+def test_one_like_and_one_other_item_give_the_steps_of_adagrad_with_one_rate_a_row():
     likes = Likes(user=torch.tensor([0]), item=torch.tensor([1]), users=1, items=2)
     ours, theirs = trainer(likes), trainer(likes)
-    optimiser, peer = ours.optimiser(), torch.optim.Adagrad(theirs.learner.parameters(), lr=SETTINGS.user_rate)
+    optimiser, rows = ours.optimiser(), list(theirs.learner.parameters())
+    sums = [torch.zeros(len(table)) for table in rows]
     triple = torch.tensor([0]), torch.tensor([1]), torch.tensor([0])
     for _ in range(3):
         expected = bpr_loss(theirs.learner.tables(), *triple)
-        (expected + SETTINGS.penalty / 2 * theirs.learner.size(*triple)).backward()
-        peer.step()
-        peer.zero_grad()
+        steep = torch.autograd.grad(expected, rows)
+        whole = torch.autograd.grad(theirs.learner.size(*triple) * SETTINGS.penalty / 2, rows, allow_unused=True)
+        for table, seen, slope, more in zip(rows, sums, steep, whole, strict=True):
+            seen += slope.reshape(len(slope), -1).square().mean(1)
+            rate = (SETTINGS.user_rate / seen.sqrt()).reshape(-1, *[1] * (slope.ndim - 1))
+            table.data -= rate * (slope + (0 if more is None else more))
         assert ours.epoch(optimiser) == pytest.approx(expected.item(), rel=1e-5)
-    for mine, other in zip(ours.learner.parameters(), theirs.learner.parameters(), strict=True):
+    for mine, other in zip(ours.learner.parameters(), rows, strict=True):
         assert torch.allclose(mine, other, atol=1e-6)
+
+
+def test_rows_of_nothing_and_steep_margins_stay_finite():
+    likes = many()
+    one = trainer(likes)
+    with torch.no_grad():
+        one.learner.items.weight.zero_()
+        one.learner.bias[:100] = -300
+    optimiser = one.optimiser()
+    assert all(math.isfinite(one.epoch(optimiser)) for _ in range(3))
+    assert all(value.isfinite().all() for value in one.learner.parameters())
 
 
 def test_the_number_of_threads_changes_no_bit():

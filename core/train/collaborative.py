@@ -123,8 +123,9 @@ class TableTrainer:
 
     def optimiser(self) -> torch.optim.Optimizer:
         """Adagrad for single steps, Adam for steps in batches."""
-        kind = torch.optim.Adagrad if self.triples else torch.optim.Adam
-        return kind(self.learner.parameters(), lr=self.settings.user_rate)
+        if self.triples:
+            return self.triples.optimiser()  # type: ignore[no-any-return]
+        return torch.optim.Adam(self.learner.parameters(), lr=self.settings.user_rate)
 
     def epoch(self, optimiser: torch.optim.Optimizer) -> float:
         """One pass over all likes in drawn order; returns the mean loss."""
