@@ -70,8 +70,9 @@ class RunSettings:
     """Everything that, with the data, decides a run's weights.
 
     modalities: those that are learned from, with commas; empty: all that the catalogue has.
-    width: of the shared space, D. kept: principal axes of each modality that are kept. soften: see
-    `core.align.space.Standardise`. ridge: penalty of the regression onto the first modality at which the heads of the
+    width: of the shared space, D. standardise: how what encoders say is made comparable, a name of
+    `core.align.space.SPACES`; kept: principal axes of each modality that are kept; soften: see `Standardise` there, of
+    damped_pca alone. ridge: penalty of the regression onto the first modality at which the heads of the
     others start (0: they start at their own axes), for few things to learn from. drop_modality: chance that a training
     query loses one of its modalities.
     own_photo: chance that a training query without a photo borrows one of its product's. weight_align: of the
@@ -82,7 +83,8 @@ class RunSettings:
     tune_folds: first find the best number of epochs on one of so many folds of the products,
     held out; 0 trains at once. unfreeze: how many of the text encoder's last blocks are fine-tuned. impute: what stands
     in for a missing modality, see core.prepare.impute; clean: cleaning steps of core.catalog.clean that are on, with
-    commas; drop_tokens: chance that training misses a word or patch.
+    commas; drop_tokens: chance that training misses a word or patch; views: how many altered versions of each photo
+    training draws from beside the photo itself, see core.prepare.views.
 
     epochs: at most; -1 becomes what the ranker usually needs. Of rankers that learn from interactions: own_width of the
     vectors of users and items; layers of a graph; loss: bpr, softmax or auto (what the ranker is known for); negatives
@@ -107,6 +109,7 @@ class RunSettings:
     patience: int = 6
     batch: int = 128
     width: int = 192
+    standardise: str = "damped_pca"
     kept: int = 256
     soften: float = 0.5
     ridge: float = 0.0
@@ -115,6 +118,7 @@ class RunSettings:
     drop_modality: float = 0.3
     own_photo: float = 0.7
     drop_tokens: float = 0.0
+    views: int = 0
     impute: str = "none"
     clean: str = ""
     align_loss: str = "infonce"
@@ -148,8 +152,8 @@ class RunSettings:
                 object.__setattr__(self, name, single if self.one_by_one else batched)
         for name, low, high in (
             ("epochs", 0, 1000), ("batch", 2, 65536), ("width", 4, 4096), ("kept", 4, 8192), ("soften", 0, 1),
-            ("drop_modality", 0, 1), ("drop_tokens", 0, 0.9), ("own_photo", 0, 1), ("learning_rate", 0, 1),
-            ("user_rate", 0, 10), ("threads", 1, 256), ("unfreeze", 0, 48), ("ridge", 0, 1000),
+            ("drop_modality", 0, 1), ("drop_tokens", 0, 0.9), ("views", 0, 32), ("own_photo", 0, 1),
+            ("learning_rate", 0, 1), ("user_rate", 0, 10), ("threads", 1, 256), ("unfreeze", 0, 48), ("ridge", 0, 1000),
             ("tune_folds", 0, 100), ("trust_folds", 0, 100), ("fused_reach", 0, 1),
             ("own_width", 1, 4096), ("layers", 0, 12), ("negatives", 1, 1 << 20),
             ("heat", 1e-3, 10), ("penalty", 0, 10), ("user_batch", 1, 1 << 20), ("item_share", 0, 10),

@@ -35,7 +35,8 @@ TOLD: Mapping[Modality, str] = {"text": "words", "image": "photos", "audio": "so
 class Features:
     """Encoded media of a catalogue. states: modality -> one States a medium; items, interactions: which media (row
     numbers) each has; encoded: how many were not in the store yet; widths: own width of each encoder; encoders: its
-    fingerprint, or that of the matrix that came in its place."""
+    fingerprint, or that of the matrix that came in its place; keys: sha256 of the content behind each of the states,
+    of those that an encoder made."""
 
     states: Mapping[Modality, Sequence[States]]
     items: tuple[Media, ...]
@@ -43,6 +44,7 @@ class Features:
     widths: Mapping[Modality, int]
     encoded: int
     encoders: Mapping[Modality, str] = field(default_factory=dict)
+    keys: Mapping[Modality, Sequence[str]] = field(default_factory=dict)
 
     def bank(self, modality: Modality) -> MediaBank:
         from core.encode.bank import MediaBank
@@ -60,6 +62,7 @@ class _Part:
     width: int
     fingerprint: str
     fresh: int = 0
+    keys: Sequence[str] = ()
 
 
 def mean_states(states: Sequence[States], things: Iterable[tuple[int, ...]]) -> NDArray[np.float64]:
@@ -118,6 +121,7 @@ def catalogue_features(
         widths={m: part.width for m, part in parts.items()},
         encoded=sum(part.fresh for part in parts.values()),
         encoders={m: part.fingerprint for m, part in parts.items()},
+        keys={m: part.keys for m, part in parts.items() if part.keys},
     )
 
 
@@ -203,6 +207,7 @@ def _encoded(
         width=encoder.width,
         fingerprint=encoder.fingerprint,
         fresh=fresh,
+        keys=tuple(kept),
     )
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from core.align import build_aligner
 from core.align.frozen import Frozen
-from core.align.space import Standardise
+from core.align.space import build_space
 from core.config import RunSettings
 from core.domain import Aligned, Encoded, Fused, Modality
 from core.errors import SettingsError
@@ -34,8 +34,8 @@ class Model(nn.Module):
     def __init__(self, settings: RunSettings, widths: Mapping[Modality, int], users: int, items: int) -> None:
         super().__init__()
         self.modalities = tuple(widths)
-        kept = {m: min(settings.kept, width) for m, width in widths.items()}
-        self.space = nn.ModuleDict({m: Standardise(width, kept[m]) for m, width in widths.items()})
+        spaces = {m: build_space(settings.standardise, width, settings.kept) for m, width in widths.items()}
+        self.space, kept = nn.ModuleDict(spaces), {m: space.kept for m, space in spaces.items()}
         learns_vectors = reads(settings) == "vectors"
         self.aligner = build_aligner(settings.align, kept, settings.width) if learns_vectors else Frozen()
         self.fuser = build_fuser(settings.fuse, self.modalities, settings.width) if learns_vectors else Beside(widths)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import Any
 
 import streamlit as st
 
@@ -16,6 +15,7 @@ from pages.shared import missing_parts, parts, services, wording
 from pages.shared import models_parts as drawn
 from pages.shared import models_services as models
 from pages.shared import models_visit as choice
+from pages.shared.models_form import draw_more, picked
 from pages.shared.theme import leading, literal
 
 log = logging.getLogger("fusescope.pages")
@@ -70,39 +70,6 @@ def draw_form() -> None:
         icon=":material/model_training:", disabled=bool(refused) or not count,
     ):  # fmt: skip
         submit(settings, grid)
-
-
-def draw_more(known: models.Choices, rank: str) -> dict[str, Any]:
-    """Choices that most trainings leave alone."""
-    if rank in known.deaf:
-        return {}
-    with st.expander("More choices", icon=":material/tune:"):
-        impute = picked(
-            "Missing modality", known.impute, choice.IMPUTE, STANDARD.impute,
-            "What stands in for a photo or words that a product or a query does not have.",
-        )  # fmt: skip
-        clean = st.multiselect(
-            "Cleaning", list(known.clean), key=choice.CLEAN, format_func=models.step_title,
-            placeholder="as imported", persist_state="session", help="Steps of the Data page to train with.",
-        )  # fmt: skip
-        unfreeze = st.number_input(
-            "Fine-tuned blocks of the text encoder", 0, 6, STANDARD.unfreeze, key=choice.UNFREEZE,
-            persist_state="session",
-            help="0 keeps the encoder frozen. Else its last blocks learn with the rest, slowly, and belong to the run.",
-        )  # fmt: skip
-    return {"impute": impute, "clean": ",".join(clean), "unfreeze": int(unfreeze)}
-
-
-def picked(label: str, known: dict[str, str], key: str, standard: str, help: str) -> str:
-    """A method of a registry, and in one sentence what it is."""
-    names = list(known)
-    choice.keep_among(key, names)
-    name = st.selectbox(
-        label, names, index=names.index(standard) if standard in names else 0, key=key, help=help,
-        persist_state="session",
-    )  # fmt: skip
-    st.caption(literal(known[name]))
-    return name
 
 
 def draw_grid(aligners: list[str], fusers: list[str]) -> dict[str, tuple[str, ...]] | None:
@@ -164,8 +131,8 @@ def draw_line(line: models.Training, watched: str) -> None:
 
 
 def draw_training() -> None:
-    form, queue = st.columns([1, 2], gap="medium")
-    with form:
+    left, queue = st.columns([1, 2], gap="medium")
+    with left:
         draw_form()
     with queue:
         st.markdown("#### Queue")

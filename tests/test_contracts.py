@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from core.align.space import Standardise
+from core.align.space import SPACES, Standardise, build_space
+from core.config import RunSettings
 from core.encode.bank import MediaBank
 from core.encode.states import States, collate
-from core.errors import ModelError, ShapeError
+from core.errors import ModelError, ShapeError, UnknownNameError
 from core.explain.shapley import reweight, shapley, shares
 from core.rank import RANKERS, build_ranker
 from core.rank.multimodal import History
@@ -86,6 +87,54 @@ def test_standardising_centres_and_evens_out_what_it_was_fitted_on():
     spread = space(points).std(0)
     assert space(points).mean(0).abs().max() < 1e-4
     assert (spread.max() / spread.min()).item() == pytest.approx(1, abs=1e-3)
+
+
+COLUMNS = torch.tensor([[1.0, 0.0, 7.0], [3.0, 0.0, 7.0], [1.0, 8.0, 7.0], [3.0, 8.0, 7.0]])  # means 2, 4, 7
+
+
+def test_z_scores_are_those_worked_out_by_hand_up_to_one_factor():
+    space = build_space("zscore", 3, 2)
+    space.fit(COLUMNS)
+    by_hand = torch.tensor([[-1.0, -1, 0], [1, -1, 0], [-1, 1, 0], [1, 1, 0]])  # spreads 1, 4 and 0
+    assert torch.allclose(space(COLUMNS), by_hand / 2**0.5) and space.kept == 3
+
+
+def test_unit_length_divides_by_the_length_and_leaves_nothing_nothing():
+    space = build_space("unit", 2, 1)
+    before = space.state_dict()
+    space.fit(torch.tensor([[9.0, 9.0], [1.0, 2.0], [5.0, 5.0]]))
+    assert space(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).tolist() == [[pytest.approx(0.6), pytest.approx(0.8)], [0, 0]]
+    assert not before and space.kept == 2
+
+
+def test_whitened_axes_are_uncorrelated_and_spread_alike():
+    torch.manual_seed(0)
+    mixed = torch.randn(500, 4) @ torch.tensor([[5.0, 1, 0, 0], [0, 2, 0, 1], [0, 0, 1, 0], [3, 0, 0, 0.5]]) + 3
+    space = build_space("whiten", 4, 4)
+    space.fit(mixed, soften=0.5)  # what is damped elsewhere is not here
+    covariance = torch.cov(space(mixed).T)
+    assert torch.allclose(covariance, covariance[0, 0] * torch.eye(4), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_fitted_medium_has_length_one_in_the_mean_and_what_was_fitted_is_kept(name):
+    torch.manual_seed(0)
+    points = torch.randn(100, 6) * 7 + 2
+    space, again = build_space(name, 6, 4), build_space(name, 6, 4)
+    space.fit(points)
+    assert space(points).norm(dim=1).mean().item() == pytest.approx(1, abs=1e-5)
+    again.load_state_dict(space.state_dict())
+    assert torch.equal(again(points), space(points))
+
+
+def test_the_default_is_what_stored_runs_were_trained_with():
+    torch.manual_seed(0)
+    points, old, new = torch.randn(50, 6), Standardise(6, 4), build_space(RunSettings().standardise, 6, 4)
+    old.fit(points, 0.5)
+    new.fit(points, 0.5)
+    assert type(new) is Standardise and torch.equal(old(points), new(points))
+    with pytest.raises(UnknownNameError, match="damped_pca, unit, whiten, zscore"):
+        build_space("minmax", 6, 4)
 
 
 def test_changed_weights_are_refused(tmp_path):

@@ -27,6 +27,9 @@ TOLD = {  # what a person sets most; every other setting has its option too
     "audio_encoder": "logmel_cnn, a hub id or a folder",
     "video_encoder": "frames_cnn, or what reads its frames",
     "unfreeze": "fine-tune so many of the last blocks of the text encoder",
+    "standardise": "damped_pca, zscore, unit or whiten; fitted on training media, kept with the run",
+    "drop_tokens": "chance that training misses a word or patch",
+    "views": "altered versions of every training photo: cropped, recoloured, blurred",
     "seed": "of everything that is drawn",
     "epochs": "at most; training stops earlier when nothing gets better",
 }

@@ -25,6 +25,7 @@ SCHEMA = (
     "CREATE TABLE IF NOT EXISTS states (key TEXT PRIMARY KEY, start INTEGER NOT NULL, tokens INTEGER NOT NULL, "
     "width INTEGER NOT NULL, crc INTEGER NOT NULL)"
 )
+OF_ONE = "key = :key OR (key > :first AND key < :end)"  # a content, and what was made of it (KEY-...)
 
 
 class Encoder(Protocol):
@@ -97,21 +98,21 @@ class VectorStore:
             index.execute("COMMIT")
 
     def drop(self, keys: Iterable[str]) -> int:
-        """Forgets states: their bytes are overwritten with zeros, their keys leave the index; how many there were."""
+        """Forgets states, and those of what was made of the same content: their bytes are overwritten with zeros,
+        their keys leave the index; how many there were."""
         dropped = 0
         with self.index() as index:
             index.execute("PRAGMA secure_delete=ON")
             index.execute("BEGIN IMMEDIATE")
             with open(self.data, "r+b") as file:
                 for key in keys:
-                    row = index.execute("SELECT start, tokens, width FROM states WHERE key = ?", (key,)).fetchone()
-                    if row is not None:
-                        file.seek(row[0])
-                        file.write(bytes((row[1] + 1) * row[2] * 2))
-                        index.execute("DELETE FROM states WHERE key = ?", (key,))
-                        dropped += 1
-                file.flush()
-                os.fsync(file.fileno())
+                    its = {"key": key, "first": f"{key}-", "end": f"{key}."}
+                    rows = index.execute(f"SELECT start, tokens, width FROM states WHERE {OF_ONE}", its).fetchall()
+                    for start, tokens, width in rows:
+                        file.seek(start)
+                        file.write(bytes((tokens + 1) * width * 2))
+                    index.execute(f"DELETE FROM states WHERE {OF_ONE}", its)
+                    dropped += len(rows)
             index.execute("COMMIT")
             if dropped:
                 index.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -31,6 +31,12 @@ FILLED_BY = {
     "ridge": "A ridge map from the modality that is there.",
     "adversarial": "A generator that a critic taught to make likely stand-ins from what is there.",
 }
+MADE_ALIKE = {
+    "damped_pca": "Principal axes, the strong ones damped: they say little about which product it is.",
+    "zscore": "Every number by its own mean and spread.",
+    "unit": "Every vector divided by its length.",
+    "whiten": "Principal axes, all with the same spread.",
+}
 FEWEST_ROWS = 5  # of a user, below which their taste is a guess
 
 
@@ -46,6 +52,7 @@ class Choices:
     rank: Mapping[str, str]
     protocol: Mapping[str, str]
     impute: Mapping[str, str]
+    standardise: Mapping[str, str]
     clean: Mapping[str, str]
     asks: frozenset[str]
     users: frozenset[str]
@@ -56,6 +63,7 @@ class Choices:
 def choices() -> Choices:
     """Loads the methods, and torch with them."""
     from core.align import ALIGNERS
+    from core.align.space import SPACES
     from core.catalog.clean import STEPS
     from core.evaluate.protocols import PROTOCOLS, TOLD
     from core.fuse import FUSERS
@@ -68,6 +76,7 @@ def choices() -> Choices:
         rank={name: sentence(name, one) for name, one in RANKERS.items()},
         protocol={name: TOLD.get(name, "") for name in PROTOCOLS},
         impute={name: FILLED_BY.get(name, "") for name in IMPUTERS},
+        standardise={name: MADE_ALIKE.get(name, "") for name in SPACES},
         clean={name: step.title for name, step in STEPS.items()},
         asks=frozenset(name for name, one in RANKERS.items() if "query" in cases_of(one)),
         users=frozenset(name for name, one in RANKERS.items() if "known user" in cases_of(one)),

@@ -1,6 +1,6 @@
-"""Noise in training, the cheap honest form: words and patches are hidden in the cached states.
+"""Noise in training where it costs nothing: words and patches are hidden in the cached states.
 
-Cropping, colour and blur would have to pass the frozen encoder again for every epoch; hiding tokens costs nothing.
+Cropped, recoloured and blurred photos have to pass the encoder once each: see `core.prepare.views`.
 """
 
 from __future__ import annotations

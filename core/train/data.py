@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from core.domain import Modality
 from core.encode.bank import MediaBank
@@ -35,7 +35,8 @@ class Cases:
 class TrainingData:
     """banks: modality -> MediaBank of raw states. items: media rows of every item; trainable: item rows whose media may
     be seen in training, in order. asks: training queries. photos: customer media of an item that any query may borrow.
-    histories: per training user its (item row, rating) rows; said: their own media of each.
+    histories: per training user its (item row, rating) rows; said: their own media of each. views: row of a photo ->
+    rows of its altered versions, one of which may stand in its place in a training step and nowhere else.
     validation: what the best epoch is chosen by; `pool` are the candidates of its queries."""
 
     banks: Mapping[Modality, MediaBank]
@@ -47,6 +48,7 @@ class TrainingData:
     validation: Cases
     pool: tuple[int, ...]
     said: tuple[tuple[Media, ...], ...] = ()
+    views: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def modalities(self) -> tuple[Modality, ...]:

@@ -134,7 +134,7 @@ class Trainer:
         lent = {a: m.get("image", ()) for a, m in zip(answers, media, strict=True)}
         item_media = [self.vary_item(self.data.items[self.data.trainable[row]], lent.get(row, ())) for row in seen]
         rows, right = self.index(seen), self.index(answers)
-        shown, given = self.batch(item_media), self.batch(media)
+        shown, given = (self.batch([self.altered(one) for one in side]) for side in (item_media, media))
         if settings.drop_tokens:
             shown, given = drop_tokens(shown, settings.drop_tokens), drop_tokens(given, settings.drop_tokens)
         aligned, asked = model.align(shown), model.align(given)
@@ -216,6 +216,14 @@ class Trainer:
         if len(kept) > 1 and self.random.random() < self.settings.drop_modality / 3:
             kept.pop(self.random.choice(sorted(kept)))
         return kept
+
+    def altered(self, media: Media) -> Media:
+        """Each photo, or one of its altered versions where the run has such."""
+        views = self.data.views
+        if not views:
+            return media
+        drawn = {"image": tuple(self.random.choice((row, *views.get(row, ()))) for row in media.get("image", ()))}
+        return {m: drawn.get(m, rows) for m, rows in media.items()}
 
     def batch(self, media: Sequence[Media]) -> dict[Modality, Encoded]:
         banks = self.data.banks.items()

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import save as to_bytes
 
 from core.align import ALIGNERS
+from core.align.space import SPACES
 from core.catalog.clean import check_steps
 from core.config import RunSettings, wanted_device
 from core.domain import Catalogue
@@ -46,6 +47,7 @@ from core.train.parallel import processes, shared
 from core.train.second import SecondTrainer, learns_second
 from core.train.trust import fit_trust
 from core.train.unfreeze import Unfrozen, tuned_features
+from core.train.views import Views
 
 OnStep = Callable[[str, float, dict[str, float]], None]
 Prepare = Callable[[TrainingData], TrainingData]
@@ -92,7 +94,8 @@ def train_run(
         forget(out, kept)
     unfrozen = Unfrozen.of(catalogue, settings, vectors, lambda label, fraction: tell(label, 0.0, {}))
     features = ready or encoded_media(catalogue, settings, vectors, tell)
-    fitted = fit(catalogue, settings, features, split, kept, unfrozen.prepare if unfrozen else same, out, tell)
+    views = Views.of(catalogue, settings, features, split, vectors, lambda label, done: tell(label, 0.3 * done, {}))
+    fitted = fit(catalogue, settings, features, split, kept, prepared(unfrozen, views), out, tell)
     parts = fitted.parts()
     if unfrozen:
         bank: Any = fitted.data.banks["text"]
@@ -143,9 +146,9 @@ def divided(catalogue: Catalogue, settings: RunSettings, vectors: Path, tell: On
     return catalogue, split
 
 
-def same(data: TrainingData) -> TrainingData:
-    """How data are prepared where nothing is fine-tuned."""
-    return data
+def prepared(*parts: Unfrozen | Views | None) -> Prepare:
+    """How data are made ready by those parts that a run has, one after the other."""
+    return lambda data: reduce(lambda so_far, part: part.prepare(so_far) if part else so_far, parts, data)
 
 
 def fit(
@@ -229,13 +232,15 @@ def encoded_media(catalogue: Catalogue, settings: RunSettings, vectors: Path, te
     )
 
 
-WORD = {"align": "aligner", "fuse": "fuser", "rank": "ranker", "impute": "imputer"}
+WORD = {"align": "aligner", "fuse": "fuser", "rank": "ranker", "impute": "imputer",
+        "standardise": "standardisation"}  # fmt: skip
 
 
 def check_names(settings: RunSettings) -> None:
     """Raises UnknownNameError before anything is encoded."""
     for kind, known in (
         ("align", ALIGNERS), ("fuse", FUSERS), ("rank", RANKERS), ("impute", IMPUTERS),
+        ("standardise", SPACES),
     ):  # fmt: skip
         name = getattr(settings, kind)
         if name not in known:
