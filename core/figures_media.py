@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
     from PIL.Image import Image
 
-TALL, STRIP = 260, 190  # pixels
+TALL, STRIP, LOOKED_AT = 260, 190, 40  # pixels; the last is what a strip grows by for the dots over its frames
 POINTS = 1200  # of a wave; more cannot be seen
-GREY = "#7F7F7F"
+GREY, LOOKED = "#7F7F7F", "#D55E00"
 BARE: Mapping[str, Any] = {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)"}
 Moments = Sequence[Mapping[str, Any]]  # name, start and end in seconds (None where unknown), weight, maybe attention
 
@@ -107,7 +107,7 @@ def attention_line(moments: Moments, bands: int, seconds: float) -> go.Scatter:
     return go.Scatter(
         x=place, y=[bands * value / top / 2 for value in looked], mode="lines+markers",
         line={"shape": "hvh", "dash": "dot"},
-        marker={"size": 5}, line_color="#D55E00", customdata=looked, showlegend=False,
+        marker={"size": 5}, line_color=LOOKED, customdata=looked, showlegend=False,
         hovertemplate="looked at: %{customdata:.3f}<extra></extra>",
     )  # fmt: skip
 
@@ -116,7 +116,8 @@ def frame_strip(
     frames: Sequence[Image], moments: Moments = (), *, times: Sequence[float] = (), title: str = "",
     strongest: float = 0.0,
 ) -> go.Figure:  # fmt: skip
-    """Frames side by side in their order, below each its time and what it did to the score."""
+    """Frames side by side in their order, below each its time and what it did to the score; above them, where that is
+    known, how much the model looked at each."""
     import plotly.graph_objects as go
 
     weights = [one["weight"] for one in moments] or [0.0] * len(frames)
@@ -139,10 +140,27 @@ def frame_strip(
     for at, frame in enumerate(frames):
         figure.add_layout_image(source=as_url(frame), x=at, y=1.0, sizex=0.92, sizey=1.0, xref="x", yref="y",
                                 xanchor="center", yanchor="top", sizing="contain", layer="above")  # fmt: skip
+    looked = any("attention" in one for one in moments)
+    if looked:
+        figure.add_trace(attention_dots(moments))
     figure.update_xaxes(tickvals=list(range(len(frames))), ticktext=named, range=[-0.5, len(frames) - 0.5],
                         showgrid=False, zeroline=False, fixedrange=True)  # fmt: skip
-    figure.update_yaxes(visible=False, range=[-0.9 if moments else -0.02, 1.02], fixedrange=True)
-    return framed(figure, title, STRIP)
+    figure.update_yaxes(visible=False, range=[-0.9 if moments else -0.02, 1.42 if looked else 1.02],
+                        fixedrange=True)  # fmt: skip
+    return framed(figure, title, STRIP + (LOOKED_AT if looked else 0))
+
+
+def attention_dots(moments: Moments) -> go.Scatter:
+    """Where the model looked, a dot over each frame; the highest stands for the most."""
+    import plotly.graph_objects as go
+
+    looked = [one.get("attention", 0.0) for one in moments]
+    top = max(looked) or 1.0
+    return go.Scatter(
+        x=list(range(len(looked))), y=[1.06 + 0.28 * value / top for value in looked], mode="lines+markers",
+        line={"dash": "dot", "color": LOOKED}, marker={"size": 6}, customdata=looked, showlegend=False,
+        hovertemplate="looked at: %{customdata:.3f}<extra></extra>",
+    )  # fmt: skip
 
 
 def moments_table(moments: Moments) -> list[dict[str, Any]]:

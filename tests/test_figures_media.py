@@ -38,6 +38,17 @@ def test_a_strip_shows_every_frame_once_under_its_time():
     assert list(frame_strip(frames, unknown).layout.xaxis.ticktext) == ["1", "2"]
 
 
+def test_dots_over_the_frames_say_where_the_model_looked_and_are_absent_without_attention():
+    frames = [Image.new("RGB", (32, 24), (90 * at, 0, 0)) for at in range(2)]
+    strip = frame_strip(frames, MOMENTS)
+    bars, dots = strip.data
+    assert (bars.type, dots.type) == ("bar", "scatter") and list(dots.customdata) == [0.7, 0.3]
+    assert dots.y[0] > dots.y[1] > 1.0  # above the pictures, which would cover them
+    assert strip.layout.yaxis.range[1] > dots.y[0]
+    plain = [{key: value for key, value in one.items() if key != "attention"} for one in MOMENTS]
+    assert len(frame_strip(frames, plain).data) == 1
+
+
 def test_the_wave_of_a_long_sound_stays_small_and_keeps_its_peaks():
     samples = np.zeros(120 * 16_000, np.float32)
     samples[1_000_000] = 0.9

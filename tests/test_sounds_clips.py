@@ -104,6 +104,38 @@ def test_a_clip_without_a_frame_is_read_again_without_it():
     assert again.frames[:, 16, 16, 0] == pytest.approx(fewer.frames[:, 16, 16, 0], abs=3)
 
 
+def test_a_clip_that_lost_its_first_frames_keeps_the_times_of_the_others():
+    clip, _ = read_clip(film([0.5 * k for k in range(8)]), "a.mkv")
+    fewer = without_frames(clip, [0, 1])
+    again, _ = read_clip(encode_clip(fewer), "b.mp4")
+    assert fewer.times[0] == 1.0 and again.times == pytest.approx(fewer.times, abs=0.02)
+    assert again.seconds == pytest.approx(clip.seconds, abs=0.05)
+    twice, _ = read_clip(encode_clip(again), "c.mp4")
+    assert twice.times == again.times
+
+
+def test_frames_come_from_the_film_and_not_from_a_cover_that_stands_before_it():
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="matroska") as out:
+        cover, track = out.add_stream("mjpeg", rate=1), out.add_stream("libx264", rate=10)
+        for one, form in ((cover, "yuvj420p"), (track, "yuv420p")):
+            one.width, one.height, one.pix_fmt = 32, 32, form
+        cover.disposition = av.stream.Disposition.attached_pic
+        out.mux(cover.encode(av.VideoFrame.from_ndarray(np.full((32, 32, 3), 255, np.uint8), "rgb24")))
+        for number in range(12):
+            out.mux(track.encode(av.VideoFrame.from_ndarray(np.full((32, 32, 3), 10 * number, np.uint8), "rgb24")))
+        for one in (cover, track):
+            out.mux(one.encode(None))
+    clip, notices = read_clip(buffer.getvalue(), "a.mkv")
+    assert not notices and len(clip.frames) > 1 and clip.frames.max() < 140
+
+
+def test_an_mp3_of_8_khz_is_known_by_its_first_bytes():
+    data = file_of(tone(1.0, 8_000), 8_000, "MP3")
+    start = data.index(b"\xff\xe3")
+    assert read_sound(data[start:], "call")[0].seconds == pytest.approx(1.0, abs=0.2)
+
+
 def test_a_sound_worker_that_dies_costs_one_sound(monkeypatch):
     good, pool = file_of(tone(0.5), 16_000), media_workers.Pool("sound", size=1)
     code = "import sys, os; from core.catalog import media_workers as w\nw._answer_for = lambda *_: os._exit(3)\n"

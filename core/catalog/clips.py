@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -28,6 +28,7 @@ ENDINGS = {
     "mp4": "mov", "m4v": "mov", "mov": "mov", "qt": "mov", "webm": "matroska", "mkv": "matroska", "gif": "gif",
 }  # fmt: skip
 _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+_STILLS = {"mjpeg", "png", "bmp", "webp"}  # codecs of covers; Matroska may call one a track like any other
 _TOP_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 _SECOND = 1.0  # how long a film of one frame lasts
 _STORED_QUALITY = "14"  # of H.264, 0 (the very pixels) to 51
@@ -77,9 +78,10 @@ def read_clip(data: bytes, name: str) -> tuple[Clip, tuple[Notice, ...]]:
     av = _library(shown)
     try:
         with av.open(io.BytesIO(data), format=kind) as film:
-            plan = _plan(film, _picture_track(film, shown), shown)
+            track = _picture_track(film, shown)
+            plan, number = _plan(film, track, shown), track.index
         with av.open(io.BytesIO(data), format=kind) as film:
-            frames, times, lost = _decoded(film, film.streams.video[0], plan)
+            frames, times, lost = _decoded(film, film.streams[number], plan)
     except (ClipError, MemoryError):
         raise
     except Exception as error:  # what a decoder raises on damaged data is not limited to its own errors
@@ -130,7 +132,7 @@ def encode_clip(clip: Clip) -> bytes:
         track.codec_context.time_base = base
         for number, (start, end) in enumerate(zip(clip.times, ends, strict=True)):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(clip.frames[number, :height, :width]), "rgb24")
-            frame.pts, frame.time_base = round((start - clip.times[0]) * 1000), base
+            frame.pts, frame.time_base = round(start * 1000), base
             for packet in track.encode(frame):
                 packet.duration = max(1, round((end - start) * 1000))
                 film.mux(packet)
@@ -213,12 +215,12 @@ def _library(shown: str) -> Any:
 
 
 def _picture_track(film: Any, shown: str) -> Any:
-    """The first track with moving pictures; a cover that a sound file carries is none."""
+    """The first track with moving pictures. A cover is none; nor is a track of stills, while there is another."""
     import av
 
     tracks = [one for one in film.streams.video if not one.disposition & av.stream.Disposition.attached_pic]
     if tracks:
-        return tracks[0]
+        return min(tracks, key=lambda one: one.codec_context.name in _STILLS)
     sound = bool(film.streams.audio)
     raise ClipError(
         "E-VID-STREAM",
@@ -252,7 +254,9 @@ def _plan(film: Any, track: Any, shown: str) -> Plan:
     if size < 1 or not packets:
         raise _broken(shown)
     keys_only = packets * size > LIMITS.clip_decoded_pixels and len(keys) > 1
-    return _spread(sorted(keys if keys_only else times), packets if not keys_only else len(keys), claimed, keys_only)
+    plan = _spread(sorted(keys if keys_only else times), packets if not keys_only else len(keys), claimed, keys_only)
+    late = max(0.0, min(times, default=0.0)) if _from_zero(film) else 0.0
+    return replace(plan, seconds=plan.seconds + late)
 
 
 def _spread(times: Sequence[float], packets: int, claimed: float, keys_only: bool) -> Plan:
@@ -280,6 +284,11 @@ def _long(shown: str, seconds: float) -> ClipError:
                     f"at most {LIMITS.video_seconds:g} s were expected. Cut out the part you mean")  # fmt: skip
 
 
+def _from_zero(film: Any) -> bool:
+    """Whether the film begins at 0 of its clock (MP4), and not where its maker's clock happened to be."""
+    return "mov" in film.format.name
+
+
 def _decoded(film: Any, track: Any, plan: Plan) -> tuple[list[NDArray[np.uint8]], list[float], int]:
     """The first frame at or after each wanted time, its time from the beginning, and how many packets are damaged."""
     track.codec_context.thread_count = 1  # every thread holds frames of its own
@@ -288,7 +297,7 @@ def _decoded(film: Any, track: Any, plan: Plan) -> tuple[list[NDArray[np.uint8]]
     frames: list[NDArray[np.uint8]] = []
     times: list[float] = []
     damaged: list[Exception] = []
-    at, begins = 0, None
+    at, begins = 0, 0.0 if _from_zero(film) else None
     for number, frame in enumerate(_frames(film, track, damaged)):
         stamp = float(frame.pts * frame.time_base) if frame.pts is not None and frame.time_base else 0.0
         begins = stamp if begins is None else begins
@@ -296,7 +305,7 @@ def _decoded(film: Any, track: Any, plan: Plan) -> tuple[list[NDArray[np.uint8]]
         if at < len(plan.wanted) and place >= plan.wanted[at] - 1e-6:
             frames.append(_upright(frame, frames[0].shape if frames else None))
             counted = place * plan.seconds / max(1, plan.packets)
-            times.append(stamp - begins if plan.by_time else counted)
+            times.append(max(0.0, stamp - begins) if plan.by_time else counted)
             while at < len(plan.wanted) and place >= plan.wanted[at] - 1e-6:
                 at += 1
     return frames, times, len(damaged)

@@ -21,7 +21,7 @@ MEDIA_COLUMNS: dict[Modality, tuple[str, ...]] = {
 }
 AREAS = {"image": "IMG", "audio": "AUD", "video": "VID"}
 MEDIA_ENDINGS = {*ENDINGS, "wav", "flac", "ogg", "oga", "opus", "mp3", "mp4", "m4v", "mov", "webm", "mkv"}
-_MP3_STARTS = (b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2")
+_MP3_STARTS = (b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2", b"\xff\xe3", b"\xff\xe2")
 
 
 class MediaFiles:

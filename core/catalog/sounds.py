@@ -32,7 +32,7 @@ _STREAMED = 0x7FFF0000  # a recorder that streams writes a length like this one,
 _BLOCK = 1 << 16  # samples of a channel that are decoded at once
 _SILENT = 1e-4  # of full scale: below -80 dB
 _FULL, _CLIPPED = 0.999, 0.05  # level that counts as full scale, and the share of samples there that is told
-_MP3_STARTS = (b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2")
+_MP3_STARTS = (b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2", b"\xff\xe3", b"\xff\xe2")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -11,8 +11,8 @@ from pages.shared import media_services, parts, services, visit
 from pages.shared.theme import literal
 
 LIMITS = services.LIMITS
-SOUNDS = ["wav", "flac", "ogg", "oga", "opus", "mp3"]
-CLIPS = ["mp4", "m4v", "mov", "webm", "mkv"]
+SOUNDS = ["wav", "wave", "flac", "ogg", "oga", "opus", "mp3"]
+CLIPS = ["mp4", "m4v", "mov", "qt", "webm", "mkv", "gif"]
 PLAIN = {"displayModeBar": False, "showSendToCloud": False}
 
 
@@ -57,7 +57,7 @@ def clip_input() -> tuple[tuple[bytes, ...], Sequence[Notice]]:
     """One clip: a file, else that of the opened question."""
     upload = st.file_uploader(
         "A clip", type=CLIPS, max_upload_size=LIMITS.video_bytes // 1_000_000, key=visit.in_round(visit.CLIP),
-        help=f"MP4, MOV, WebM or MKV, up to {LIMITS.video_seconds:g} s. At most 16 frames of it are used; "
+        help=f"MP4, MOV, WebM, MKV or a moving GIF, up to {LIMITS.video_seconds:g} s. At most 16 frames of it are used; "
         "its sound is left out.",
     )  # fmt: skip
     found, notices = _taken("video", upload, "")
