@@ -42,7 +42,7 @@ def draw_story(address: visit.Address) -> None:
 
 def draw_inputs() -> None:
     """Words, photos, options and the button; a press stores the query and opens it."""
-    kept = services.photos_of(visit.photos_from())
+    kept = services.photos_of(visit.kept_from("image"))
     text = st.text_area(
         wording.said("Words of a review"),
         key=visit.TEXT,
@@ -71,7 +71,8 @@ def draw_inputs() -> None:
             if kept:
                 st.button(
                     "Remove", key="recommend_drop", icon=":material/close:", type="tertiary",
-                    on_click=visit.drop_photos, help="The next question goes without the photos of this one.",
+                    on_click=visit.drop, args=("image",),
+                    help="The next question goes without the photos of this one.",
                 )  # fmt: skip
     media, said = media_parts.media_inputs(services.run_chosen(st.session_state.get(visit.RUN)))
     pressed = st.button(

@@ -8,13 +8,15 @@ from dataclasses import replace
 import pytest
 import streamlit as st
 from PIL import Image
+from streamlit.proto.WidgetStates_pb2 import WidgetStates
+from streamlit.runtime.scriptrunner import RerunData, RerunException, get_script_run_ctx
 from streamlit.testing.v1 import AppTest
 
 from bench.cases.four import sound
-from core.domain import Query
+from core.domain import Query, Words
 from core.importing import import_source
 from core.workspace import Workspace
-from pages.shared import adding, services
+from pages.shared import adding, media_services, services, wording
 from pages.shared import data_visit as choice
 from tests.test_adding import ringing, small_clip
 from tests.test_data_page import page
@@ -102,3 +104,34 @@ def test_words_a_photo_a_sound_and_a_clip_become_an_item_that_is_ranked_at_once(
     answer = services.answer(shop, Query.of("A brass bell", sounds=(heard,), clips=(filmed,)))
     assert answer.items[0].item_id == "new-1" and len(answer.items) == 4
     assert form().text_input(key="data_add_id").placeholder == "new-2"
+
+
+def test_a_second_press_while_the_first_one_works_adds_nothing_twice(shop, monkeypatch):
+    """It begins the page anew, with the same press, at the first thing the page does after the item is there."""
+    at, presses, core_add = form(title="A brass gong"), [], adding.add
+
+    def pressed_again(*given):
+        done = core_add(*given)
+        if not presses:
+            presses.append(1)
+            here = get_script_run_ctx()
+            widgets = WidgetStates(widgets=here.session_state.get_widget_states())
+            raise RerunException(RerunData(widget_states=widgets, page_script_hash=here.page_script_hash))
+        return done
+
+    monkeypatch.setattr(adding, "add", pressed_again)
+    before = len(services.shop("ringing").items)
+    at.button(key="data_add_go").click().run()
+    assert presses and not at.exception and not at.error
+    assert f"A brass gong is in ringing: {before + 1} products now" in at.success[0].value
+    assert [item.title for item in services.shop("ringing").items.values()].count("A brass gong") == 1
+
+
+def test_the_title_of_an_item_is_told_as_it_was_written_and_a_run_that_reads_none_of_it_is_named(shop, monkeypatch):
+    desk = Words(item="reply", items="replies", shop="help desk")
+    monkeypatch.setattr(wording, "words", lambda catalogue=None: desk)
+    monkeypatch.setattr(media_services, "modalities_of", lambda run: ("image",))
+    at = form(title="Product of the shop")
+    at.button(key="data_add_go").click().run()
+    assert at.success[0].value.startswith("Product of the shop is in ringing: ") and "replies" in at.success[0].value
+    assert shop in at.info[0].value.replace("\\", "") and "nothing is known" in at.info[0].value

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 import core.evaluate.run
+import core.pipeline
 import core.train.run
 from core.__main__ import main
+from core.domain import Item
 from core.errors import SettingsError
 from core.evaluate.leaderboard import entry
+from core.evaluate.protocols import split_by, split_of
 from core.evaluate.run import evaluate_run
 from core.evaluate.vectors import MEASURED
 from core.files import digest_bytes, write_atomic
+from core.pipeline import open_pipeline
 from core.store.catalogues import save_catalogue
 from core.train import train_run
 from core.workspace import Workspace
@@ -117,3 +122,27 @@ def test_a_run_that_came_without_values_is_measured_for_the_board(workspace, mon
         for name, values in one.values.items():
             assert np.allclose(again[subject].values[name], values), (subject, name)
     assert digest_bytes(kept) == workspace.run("whole").digest
+
+
+def test_items_that_are_added_later_move_nobody_from_training_to_test(workspace, monkeypatch):
+    monkeypatch.setattr(core.train.run, "catalogue_features", tiny_features)
+    monkeypatch.setattr(core.pipeline, "catalogue_features", tiny_features)
+    out, shop = workspace.new_run_folder("unseen"), workspace.catalogue("tiny")
+    train_run(shop, tiny_settings(epochs=1, protocol="cold"), out, vectors=workspace.vectors)
+    workspace.add_run(out)
+    before = {run: evaluate_run(workspace, run) for run in ("unseen", "whole")}
+    new = tuple(Item(item_id=f"i{kind}0-new", title=f"kind {kind}") for kind in range(5))
+    try:
+        with workspace.store.writing() as session:
+            save_catalogue(session, replace(shop, items=(*shop.items, *new), version="tiny-2"), {})
+        after = {run: evaluate_run(workspace, run) for run in before}
+        assert [split_of(open_pipeline(workspace, run)).labels for run in before] == [
+            split_by(protocol, shop).labels for protocol in ("cold", "leave-last")
+        ]
+    finally:
+        with workspace.store.writing() as session:
+            save_catalogue(session, shop, {})
+    assert after["unseen"]["fingerprint"]["sha"] == before["unseen"]["fingerprint"]["sha"]
+    assert after["unseen"]["queries"] == before["unseen"]["queries"] > 0
+    users = {name: one for name, one in before["whole"]["metrics"].items() if name.startswith("users")}
+    assert users and users.items() <= after["whole"]["metrics"].items()

@@ -40,6 +40,11 @@ def test_a_sound_alone_is_asked_and_the_link_restores_it(four):
     assert part.content[:4] == b"fLaC"  # our own copy
     back = visit_app(recommend_query=at.query_params["recommend_query"])
     assert [box.type for box in back.get("audio")] == ["audio"]
+    back.button(key="recommend_drop_audio").click().run()
+    assert not back.exception and not back.get("audio")
+    back.text_area(key=visit.TEXT).set_value("a mug")
+    back.button(key=visit.GO).click().run()
+    assert not four.pipeline.asked[-1].of_modality("audio")
 
 
 def test_a_story_with_a_sound_asks_with_it_and_its_card_plays_it(four, monkeypatch):

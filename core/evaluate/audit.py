@@ -19,7 +19,7 @@ from core.evaluate.audits import keep_audit
 from core.evaluate.knockout import retrained
 from core.evaluate.measure import next_item
 from core.evaluate.metrics import target_ranks
-from core.evaluate.protocols import split_by
+from core.evaluate.protocols import split_of
 from core.evaluate.significance import bootstrap
 from core.evaluate.splits import Split
 from core.evaluate.trust import LEVELS, Case, draw_cases, query_cases, scorer_of, trust
@@ -72,7 +72,7 @@ def audit_run(
     features = catalogue_features(
         pipeline.catalogue, pipeline.settings, workspace.vectors, modalities=pipeline.model.modalities
     )
-    split = split_by(pipeline.settings.protocol, pipeline.catalogue)
+    split = split_of(pipeline)
     drawn, scope = draw_cases(pipeline, features, split, cases, seed)
     things = things_of(pipeline, features, split, seed)
     audit = {

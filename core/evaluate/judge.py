@@ -15,7 +15,7 @@ from core.errors import SettingsError, UnknownNameError
 from core.evaluate.cases import ANYTHING, SHOWN, USERS, Cases, case_key
 from core.evaluate.measure import HELD, KINDS, query_vectors
 from core.evaluate.metrics import target_ranks, top_items
-from core.evaluate.protocols import split_by
+from core.evaluate.protocols import split_of
 from core.evaluate.splits import TEST, TRAIN, VALIDATION, Split
 from core.explain.shapley import shapley
 from core.features import Features, Media, catalogue_features
@@ -36,7 +36,7 @@ def judged_cases(workspace: Workspace, wanted: CaseSet, on_step: OnStep | None =
     """All cases of one kind, and the split that held them out. Raises UnknownNameError, SettingsError, ModelError."""
     tell = on_step or (lambda label, fraction: None)
     pipeline = open_pipeline(workspace, wanted.run, wanted.catalogue or None)
-    split = split_by(wanted.protocol or pipeline.settings.protocol, pipeline.catalogue)
+    split = split_of(pipeline, wanted.protocol)
     if wanted.kind == USERS:
         return user_cases(pipeline, split, wanted.part, tell), split
     held = split.rows(*HELD[wanted.part])  # only what is asked about is encoded

@@ -22,7 +22,7 @@ from core.errors import InputError, SettingsError
 from core.evaluate.measure import FEWEST_QUERIES, fullest, next_item
 from core.evaluate.metrics import target_ranks
 from core.evaluate.missing_kept import HOW, WHEN, best, file_of, joined, keep, read
-from core.evaluate.protocols import split_by
+from core.evaluate.protocols import split_of
 from core.evaluate.significance import bootstrap
 from core.evaluate.splits import TEST, TRAIN, VALIDATION, Split, stars
 from core.explain.shapley import shapley, shares
@@ -216,7 +216,7 @@ class World:
     @classmethod
     def of(cls, workspace: Workspace, pipeline: Pipeline, tell: OnStep) -> World:
         catalogue = pipeline.catalogue
-        split = split_by(pipeline.settings.protocol, catalogue)
+        split = split_of(pipeline)
         features = catalogue_features(catalogue, pipeline.settings, workspace.vectors,
                                       modalities=pipeline.model.modalities, on_step=tell)  # fmt: skip
         position = catalogue.position()

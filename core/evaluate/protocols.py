@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from core.domain import Catalogue
 from core.errors import UnknownNameError
 from core.evaluate.splits import (
     TRAIN,
+    UNUSED,
     Split,
     fingerprint,
     global_time,
@@ -19,6 +22,9 @@ from core.evaluate.splits import (
     rated_rows,
     studio_split,
 )
+
+if TYPE_CHECKING:
+    from core.pipeline import Pipeline
 
 
 def everything(catalogue: Catalogue, seed: int = 0) -> Split:
@@ -62,3 +68,22 @@ def split_by(protocol: str, catalogue: Catalogue, seed: int = 0) -> Split:
     if protocol not in PROTOCOLS:
         raise UnknownNameError("protocol", protocol, PROTOCOLS)
     return PROTOCOLS[protocol](catalogue, seed)
+
+
+def split_of(pipeline: Pipeline, protocol: str = "") -> Split:
+    """The split of a run's catalogue, by default under its own protocol, as it was when the run was trained: items that
+    were added since are new, held out of nothing and trained on by nobody. Raises UnknownNameError.
+    """
+    catalogue, protocol = pipeline.catalogue, protocol or pipeline.settings.protocol
+    if not pipeline.at_home:
+        return split_by(protocol, catalogue)
+    count = pipeline.told["data"].get("split", {}).get("items", 0) or len(catalogue.items)  # what is added comes last
+    known = catalogue.items[: count - sum(row < count for row in catalogue.gone)]
+    if len(known) == len(catalogue.items):
+        return split_by(protocol, catalogue)
+    ids = {item.item_id for item in known}
+    mine = [row.item_id in ids for row in catalogue.interactions]
+    rows = tuple(row for row, own in zip(catalogue.interactions, mine, strict=True) if own)
+    found = split_by(protocol, replace(catalogue, items=known, interactions=rows))
+    given = iter(found.labels)
+    return replace(found, labels=tuple(next(given) if own else UNUSED for own in mine))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from core.domain import Notice
 from core.errors import SettingsError
 from core.evaluate.measure import HELD, KINDS, PRODUCTS, chance, held_queries, measure, next_item, query_metrics
-from core.evaluate.protocols import split_by
+from core.evaluate.protocols import split_of
 from core.evaluate.ratings import only_likes, rating_report
 from core.evaluate.significance import bootstrap, paired
 from core.evaluate.splits import TRAIN, Split, check_leaks
@@ -59,7 +59,7 @@ def evaluate_run(
     if pipeline.at_home:  # a run that was trained on cleaned data is asked what it was trained for
         pipeline.catalogue = cleaned(pipeline.catalogue, pipeline.settings.clean, workspace.vectors)
     chosen = protocol or pipeline.settings.protocol
-    parts = split_by(chosen, pipeline.catalogue)
+    parts = split_of(pipeline, chosen)
     answer: dict[str, Any] = {
         "run": run, "catalogue": pipeline.catalogue.name, "protocol": chosen,
         "split": split, "products": products, "fingerprint": asdict(parts.fingerprint), "metrics": {}, "chance": {},
@@ -106,7 +106,7 @@ def leaks(pipeline: Pipeline, parts: Split, split: str) -> tuple[Notice, ...]:
     if not pipeline.at_home:
         return ()
     catalogue, run, data = pipeline.catalogue, pipeline.run, pipeline.told["data"]
-    own = split_by(pipeline.settings.protocol, catalogue)
+    own = split_of(pipeline)
     if own.fingerprint.sha != data["split"]["sha"] and not catalogue.gone:  # what was forgotten is in no split any more
         raise SettingsError(
             f"run {run} was trained on split {data['split']['sha']}, and {catalogue.name} is now split as "
@@ -164,7 +164,7 @@ def keep_values(workspace: Workspace, pipeline: Pipeline, features: Features | N
 
     if not pipeline.at_home:
         raise SettingsError(f"values of {pipeline.run} are kept for its own catalogue only. Leave --catalogue out")
-    own = split_by(pipeline.settings.protocol, pipeline.catalogue)
+    own = split_of(pipeline)
     whole = features or without_media(pipeline.catalogue)
     write_atomic(measured_later(workspace, pipeline.told), pack(measure(pipeline, whole, own)[1]))
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from core.errors import SettingsError, ShapeError
 from core.evaluate.cases import STARS, as_parquet, case_key, from_parquet, kept
 from core.evaluate.metrics import rating_classes
-from core.evaluate.protocols import split_by
+from core.evaluate.protocols import split_of
 from core.evaluate.ratings import HELD, rated, star_probabilities
 from core.files import weights_of, write_atomic
 
@@ -151,7 +151,7 @@ def make_stars(workspace: Workspace, wanted: CaseSet, on_step: OnStep | None = N
 
     tell = on_step or (lambda label, fraction: None)
     pipeline = open_pipeline(workspace, wanted.run, wanted.catalogue or None)
-    split = split_by(wanted.protocol or pipeline.settings.protocol, pipeline.catalogue)
+    split = split_of(pipeline, wanted.protocol)
     features = catalogue_features(
         pipeline.catalogue, pipeline.settings, workspace.vectors, modalities=pipeline.model.modalities,
         on_step=lambda label, fraction: tell(label, 0.9 * fraction),

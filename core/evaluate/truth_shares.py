@@ -18,7 +18,7 @@ from core.domain import LIKED, Interaction, Modality, Query
 from core.errors import InputError
 from core.evaluate.audit import Fuse
 from core.evaluate.measure import HELD
-from core.evaluate.protocols import split_by
+from core.evaluate.protocols import split_of
 from core.evaluate.significance import bootstrap, paired, unpaired
 from core.evaluate.splits import TRAIN, Split
 from core.evaluate.trust import contents_of
@@ -57,7 +57,7 @@ def measured_truth(
         raise InputError(
             "E-INPUT-VALUE", f"no truth ships with catalogue {pipeline.catalogue.name}; nothing to measure."
         )
-    split = split_by(pipeline.settings.protocol, pipeline.catalogue)
+    split = split_of(pipeline)
     features = catalogue_features(
         pipeline.catalogue, pipeline.settings, workspace.vectors, modalities=pipeline.model.modalities
     )

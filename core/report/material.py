@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.domain import Catalogue, Modality
-from core.evaluate.protocols import split_by
+from core.evaluate.protocols import split_of
 from core.files import write_atomic
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def material_of(
         vectors=pipeline.items.vectors[-1].float().cpu().numpy(),
         present=_present(shop, pipeline.model.modalities),
         split=pipeline.told["data"].get("split", {}),
-        labels=split_by(pipeline.settings.protocol, shop).labels if pipeline.at_home else (),
+        labels=split_of(pipeline).labels if pipeline.at_home else (),
         lists=_lists(pipeline, top, on_step or (lambda label, share: None)),
         photo=lambda path: _jpeg(workspace.thumbnail(shop.name, path)),
     )

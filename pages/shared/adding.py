@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,8 +14,19 @@ import streamlit as st
 from core.catalog.names import kept_name
 from core.domain import Modality
 from core.errors import FusescopeError
+from core.figures import word_of
 from core.limits import MB
-from pages.shared import access, data_visit, explain_services, media_parts, parts, services, visit, wording
+from pages.shared import (
+    access,
+    data_visit,
+    explain_services,
+    media_parts,
+    media_services,
+    parts,
+    services,
+    visit,
+    wording,
+)
 from pages.shared.data_visit import field
 from pages.shared.theme import leading, literal
 
@@ -28,10 +40,24 @@ Files = Mapping[Modality, Sequence[tuple[str, bytes]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What a form holds: cells of a row of items.csv, and the files (name, bytes) of every modality."""
+    """What a form holds: cells of a row of items.csv, the files (name, bytes) of every modality, and the id that is
+    taken where none was written."""
 
     cells: Mapping[str, str]
     media: Files
+    proposed: str
+
+    @property
+    def row(self) -> dict[str, str]:
+        return {
+            **{name: cell for name, cell in self.cells.items() if cell},
+            "item_id": self.cells["item_id"] or self.proposed,
+        }
+
+    @property
+    def digest(self) -> str:
+        files = [(m, name, hashlib.sha256(data).hexdigest()) for m, some in self.media.items() for name, data in some]
+        return hashlib.sha256(repr((sorted(self.cells.items()), files)).encode()).hexdigest()
 
 
 def draw_form(catalogue: str) -> None:
@@ -65,7 +91,7 @@ def draw_fields(catalogue: str) -> Asked | None:
         pressed = st.form_submit_button(
             "Add", key=field("go"), type=leading(), icon=":material/add:", width="stretch"
         )  # fmt: skip
-    return Asked(cells=cells, media=media) if pressed else None
+    return Asked(cells=cells, media=media, proposed=proposed) if pressed else None
 
 
 def draw_cells(proposed: str) -> dict[str, str]:
@@ -73,13 +99,13 @@ def draw_cells(proposed: str) -> dict[str, str]:
     description = st.text_area("Description", key=field("description"), height=100)
     left, middle, right = st.columns(3)
     category = left.text_input("Category", key=field("category"), max_chars=255)
-    price = middle.text_input("Price", key=field("price"), placeholder="12.50", max_chars=32)
+    price = middle.text_input(wording.said("Price"), key=field("price"), placeholder="12.50", max_chars=32)
     item_id = right.text_input(
         "Id", key=field("id"), placeholder=proposed, max_chars=LIMITS.id_characters,
         help="By which tables and addresses name it. Left empty, the next free number is taken.",
     )  # fmt: skip
     return {
-        "item_id": item_id.strip() or proposed, "title": title, "description": description,
+        "item_id": item_id.strip(), "title": title, "description": description,
         "category": category, "price": price.strip(),
     }  # fmt: skip
 
@@ -108,13 +134,15 @@ def submit(catalogue: str, given: Asked) -> bool:
     if not given.media and not any(cell for name, cell in given.cells.items() if name != "item_id"):
         st.warning("Nothing was given. Write a title, or add a photo, a sound or a clip.", icon=":material/edit:")
         return False
-    wait = visit.seconds_to_wait(LIMITS.heavy_actions_a_minute)
+    before = data_visit.added()  # held here: asking for it after the item was added may begin the page anew
+    wait = 0.0 if given.digest in before else visit.seconds_to_wait(LIMITS.heavy_actions_a_minute)
     if wait:
         st.warning(f"Too much at once; wait {wait:.0f} s, then press Add again.", icon=":material/hourglass:")
         return False
     try:
         with st.spinner("Reading, keeping and encoding it", show_time=True):
-            done = add(catalogue, given.cells, given.media)
+            done = before.get(given.digest) or add(catalogue, given, before)
+            open_anew(catalogue)
             data_visit.empty_form()
     except FusescopeError as refused:
         parts.refusal(refused, title="This was not added")
@@ -122,15 +150,37 @@ def submit(catalogue: str, given: Asked) -> bool:
     parts.message_cards(done.notices, refused=False)
     name = done.item.title or done.item.item_id
     st.success(
-        wording.said(f"{literal(name)} is in {literal(catalogue)}: {done.items:,} products now, all of them ranked."),
+        f"{literal(name)} is in {literal(catalogue)}: "
+        + wording.said(f"{done.items:,} products now, all of them ranked."),
         icon=":material/check:",
     )
+    draw_blind(catalogue, done)
     st.page_link("pages/recommend_page.py", label="Ask for it", icon=":material/arrow_forward:")
     return True
 
 
-def add(catalogue: str, cells: Mapping[str, str], media: Files) -> Added:
-    """Raises what `core.adding.add_item` raises, and RoleError. The runs of the catalogue are opened anew."""
+def draw_blind(catalogue: str, done: Added) -> None:
+    """The runs that read nothing of what the new item has: they rank it all the same, but not by itself."""
+    has = {*done.item.media, *(["text"] if done.item.text else [])}
+    blind = [
+        one.run for one in services.runs()
+        if one.catalogue == catalogue and not has & set(media_services.modalities_of(one.run))
+    ]  # fmt: skip
+    if blind:
+        told = parts.listed([literal(run) for run in blind], "and")
+        st.info(
+            wording.said("This product has nothing that these runs read, so they rank it as one of which nothing is ")
+            + f"known: {told}. Add words or a photo, or train a run that reads {_heard(has)}.",
+            icon=":material/visibility_off:",
+        )
+
+
+def _heard(has: Collection[str]) -> str:
+    return parts.listed([word_of(m) for m in sorted(has)], "and") or "something of it"
+
+
+def add(catalogue: str, given: Asked, before: dict[str, object]) -> Added:
+    """Writes what was added down in `before`, at once. Raises what `core.adding.add_item` raises, and RoleError."""
     from core.adding import add_item
 
     workspace = access.writable()
@@ -138,15 +188,20 @@ def add(catalogue: str, cells: Mapping[str, str], media: Files) -> Added:
     incoming.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=incoming, prefix="upload-") as folder:
         files = {
-            m: [_written(Path(folder), f"{m}{at}", *one) for at, one in enumerate(given)] for m, given in media.items()
+            m: [_written(Path(folder), f"{m}{at}", *one) for at, one in enumerate(some)]
+            for m, some in given.media.items()
         }
-        done = add_item(workspace, catalogue, {name: cell for name, cell in cells.items() if cell}, files)
+        done = before[given.digest] = add_item(workspace, catalogue, given.row, files)
+    return done
+
+
+def open_anew(catalogue: str) -> None:
+    """The runs of the catalogue, and what was answered before."""
     for run in services.runs():
         if run.catalogue == catalogue:
             services.engine.clear(run.run)
     for kept in (services.answer, services.on_cpu, explain_services.microscope):
         kept.clear()
-    return done
 
 
 def _written(folder: Path, place: str, name: str, data: bytes) -> Path:

@@ -12,7 +12,7 @@ NAME, UPLOAD, PATH, GO = "data_name", "data_upload", "data_path", "data_import"
 OVERVIEW, CLEANING, MISSING, ADD, IMPORT = "Overview", "Cleaning", "Missing", "Add", "Import"
 VIEWS = (OVERVIEW, CLEANING, MISSING, ADD, IMPORT)
 
-_ACTIVE, _FORM = "data_active", "data_form"
+_ACTIVE, _FORM, _ADDED = "data_active", "data_form", "data_added"
 
 
 def something_ended(active: list[int]) -> bool:
@@ -31,6 +31,13 @@ def field(name: str) -> str:
 def empty_form() -> None:
     """What the form held was added; the next one begins empty."""
     st.session_state[_FORM] = st.session_state.get(_FORM, 0) + 1
+    st.session_state.pop(_ADDED, None)
+
+
+def added() -> dict[str, object]:
+    """What this form has added by now, by what it held: a second press while the first one works begins the page anew,
+    after the item is in the catalogue and before the form is empty."""
+    return st.session_state.setdefault(_ADDED, {})
 
 
 def keep_among(key: str, options: list[str]) -> None:

@@ -50,6 +50,8 @@ def sound_input() -> tuple[tuple[bytes, ...], Sequence[Notice]]:
     found, notices = _taken("audio", upload or taken, "recording.wav" if taken and not upload else "")
     for content in found:
         show_sound(content)
+        if not (upload or taken):
+            remove_button("audio", "sound")
     return found, notices
 
 
@@ -57,18 +59,27 @@ def clip_input() -> tuple[tuple[bytes, ...], Sequence[Notice]]:
     """One clip: a file, else that of the opened question."""
     upload = st.file_uploader(
         "A clip", type=CLIPS, max_upload_size=LIMITS.video_bytes // 1_000_000, key=visit.in_round(visit.CLIP),
-        help=f"MP4, MOV, WebM, MKV or a moving GIF, up to {LIMITS.video_seconds:g} s. At most 16 frames of it are used; "
-        "its sound is left out.",
+        help=f"MP4, MOV, WebM, MKV or a moving GIF, up to {LIMITS.video_seconds:g} s. At most 16 frames of it are "
+        "used; its sound is left out.",
     )  # fmt: skip
     found, notices = _taken("video", upload, "")
     for content in found:
         show_clip(content)
+        if not upload:
+            remove_button("video", "clip")
     return found, notices
+
+
+def remove_button(modality: Modality, word: str) -> None:
+    st.button(
+        f"Remove the {word}", key=f"recommend_drop_{modality}", icon=":material/close:", type="tertiary",
+        on_click=visit.drop, args=(modality,), help=f"The next question goes without the {word} of this one.",
+    )  # fmt: skip
 
 
 def _taken(modality: Modality, file: object, name: str) -> tuple[tuple[bytes, ...], Sequence[Notice]]:
     if file is None:
-        return media_services.kept_media(visit.photos_from(), modality)[:1], ()
+        return media_services.kept_media(visit.kept_from(modality), modality)[:1], ()
     read = media_services.read_medium(modality, name or file.name, file.getvalue())  # type: ignore[attr-defined]
     return ((read.content,) if read.content else ()), read.notices
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from core.domain import Notice, Query
+from core.domain import Modality, Notice, Query
 
 TEXT = "recommend_text"
 PHOTO = "recommend_photo"
@@ -35,7 +35,7 @@ TOPS = (4, 8, 12, 24)
 DEFAULT_TOP = 12
 
 _OPENED, _KEPT, _ROUND, _NOTICES, _ACTIONS = "visit_opened", "visit_kept", "visit_round", "visit_notices", "visit_acts"
-_ANEW = "visit_anew"
+_ANEW, _DROPPED = "visit_anew", "visit_dropped"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +85,7 @@ def open_query(asked: Address, query: Query, run: str, *, view: str = "", keep_i
     st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
     st.session_state[_KEPT] = [asked.query, asked.story, asked.step]
     st.session_state[_NOTICES] = []
+    st.session_state[_DROPPED] = []
     st.session_state[TEXT] = query.text
     st.session_state[USER] = query.user
     st.session_state[RUN] = run
@@ -114,15 +115,16 @@ def start_afresh() -> None:
     st.query_params.clear()
 
 
-def photos_from() -> Address:
-    """The query whose photos belong to the next one too: the last that was opened by its address, not asked here."""
-    kept = st.session_state.get(_KEPT)
+def kept_from(modality: Modality) -> Address:
+    """The query whose media of a modality belong to the next one too: the last that was opened by its address, not
+    asked here."""
+    kept = None if modality in st.session_state.get(_DROPPED, []) else st.session_state.get(_KEPT)
     return Address(query=kept[0], story=kept[1], step=kept[2]) if kept else Address()
 
 
-def drop_photos() -> None:
-    """Callback: the next query goes without the photos of the opened one."""
-    st.session_state.pop(_KEPT, None)
+def drop(modality: Modality) -> None:
+    """Callback: the next query goes without what the opened one has of this modality."""
+    st.session_state[_DROPPED] = [*st.session_state.get(_DROPPED, []), modality]
 
 
 def uploader_key() -> str:
