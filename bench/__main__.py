@@ -1,4 +1,4 @@
-"""python -m bench [--ids E1,E5 | --suite headline] [--pairs 15] [--minutes 10] [--json FILE] [--check]"""
+"""python -m bench [--ids E1,E5 | --suite headline] [--minutes 10] [--json FILE] [--check [--allow-missing E2]]"""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from bench import machine
 from bench.arms import Inline, Worker
 from bench.case import Case, Size
 from bench.cases import CASES, HEADLINE, build
-from bench.timing import Row, compare
+from bench.timing import Row, Spread, compare
 from core.files import write_atomic
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -25,6 +26,9 @@ def main(words: list[str] | None = None) -> int:
     asked = read_arguments(words)
     size = Size(smoke=asked.smoke, threads=1 if asked.clock == "cpu" else asked.threads)
     named = asked.ids.split(",") if asked.ids else tuple(CASES) if asked.suite == "all" else HEADLINE
+    forgiven = frozenset(filter(None, asked.allow_missing.split(",")))
+    if unknown := forgiven - set(CASES):
+        raise SystemExit(f"--allow-missing: unknown {', '.join(sorted(unknown))}; known: {', '.join(CASES)}")
     chosen = [build(name, size) for name in named]
     noise = refuse_noise(asked)
     before, rows, skipped = machine.probe(), [], {}
@@ -51,7 +55,12 @@ def main(words: list[str] | None = None) -> int:
         file = Path(asked.json) if asked.json else RESULTS / f"{time.strftime('%Y-%m-%d-%H%M')}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(file, (json.dumps(report, indent=1) + "\n").encode())
-    return 1 if asked.check and any(failed(row) for row in rows) else 0
+        write_atomic(file.with_suffix(".md"), (markdown(report) + "\n").encode())
+        print(table(rows, skipped))
+    missed = missed_rows(rows, skipped, forgiven, asked.smoke)
+    if asked.check and missed:
+        print("check failed: " + "; ".join(f"{name}: {why}" for name, why in missed.items()), file=sys.stderr)
+    return 1 if asked.check and missed else 0
 
 
 def read_arguments(words: list[str] | None) -> argparse.Namespace:
@@ -67,7 +76,10 @@ def read_arguments(words: list[str] | None) -> argparse.Namespace:
         help="cpu: one pinned core and the CPU's own clock, for a machine that others use too",
     )  # fmt: skip
     parser.add_argument("--json", default="", help="where the report goes; default bench/results/DATE.json")
-    parser.add_argument("--check", action="store_true", help="exit 1 when a floor is missed or the arms differ")
+    parser.add_argument(
+        "--check", action="store_true", help="exit 1 when a floor is missed, a row skipped or the arms differ"
+    )
+    parser.add_argument("--allow-missing", default="", help="rows that --check lets be skipped, with commas")
     parser.add_argument("--force", action="store_true", help="measure on a busy machine and say so")
     parser.add_argument("--smoke", action="store_true", help="tiny data, one run, no time: for the test suite")
     return parser.parse_args(words)
@@ -115,8 +127,35 @@ def smoke(case: Case) -> Row:
     return summarise(case, ours.label, peer.label, [], [], sameness, forced=False)
 
 
-def failed(row: Row) -> bool:
-    return row.verdict.startswith(("void", "over", "no claim", "faster, under", "machine too noisy"))
+def missed_rows(rows: list[Row], skipped: dict[str, str], forgiven: frozenset[str], smoke: bool) -> dict[str, str]:
+    """Why the check fails, by row: a floor that is not kept, or nothing measured and that not allowed."""
+    passed = ("target", "floor kept", "within") + (("not timed",) if smoke else ())
+    missed = {name: f"skipped ({why})" for name, why in skipped.items() if name not in forgiven}
+    return missed | {row.id: row.verdict for row in rows if not row.verdict.startswith(passed)}
+
+
+def table(rows: list[Row], skipped: dict[str, str]) -> str:
+    """The rows as Markdown, for the README."""
+    lines = ["| id | what | against | ratio | A/A | floor | target | verdict |", "| --- " * 8 + "|"]
+    for row in rows:
+        ratio, control = (
+            f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]" if found else "-"
+            for found in (row.ratio, row.control)
+        )
+        limits = f"{row.floor:g} | {row.target:g}"
+        lines.append(f"| {row.id} | {row.title} | {row.peer} | {ratio} | {control} | {limits} | {row.verdict} |")
+    return "\n".join((*lines, *(f"| {name} | | | | | | | skipped: {why} |" for name, why in skipped.items())))
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """The report for people: command, machine, table."""
+    about = report["machine"]
+    rows = [
+        Row(**row | {key: row[key] and Spread(**row[key]) for key in ("ratio", "control")}) for row in report["rows"]
+    ]
+    told = f"`{report['command']}`, {about['cpu']}, {about['cores']} cores, {about['threads']} threads, clock "
+    told += f"{about['clock']}; others used {about['busy'] or '0%'}. Speed-ups: peer / ours; costs: ours / peer."
+    return f"# Ratios against peers\n\n{told}\n\n{table(rows, report['skipped'])}"
 
 
 def line(row: Row) -> str:

@@ -205,9 +205,25 @@ def _verdict(
     if case.limit_ms is not None:
         median = float(np.median([one for block in usable for one in block.ours])) * 1000
         return f"{'within' if median <= case.limit_ms else 'over'} {case.limit_ms:g} ms"
-    if case.kind == "speedup":
-        won = ratio.low > max(1.0, control.high if control else 1.0)
-        return "target" if ratio.low >= case.target else "floor kept" if ratio.low >= case.floor else (
-            "faster, under the floor" if won else "no claim"
-        )  # fmt: skip
-    return "target" if ratio.high <= case.target else "floor kept" if ratio.high <= case.floor else "over the floor"
+    if control is None:
+        return "no control"
+    if beyond(case.kind, ratio, control, case.target):
+        return "target"
+    if beyond(case.kind, ratio, control, case.floor):
+        return "floor kept"
+    if case.kind != "speedup":
+        return "over the floor"
+    return "faster, under the floor" if beyond(case.kind, ratio, control, 1.0) else "no claim"
+
+
+def beyond(kind: str, ratio: Spread, control: Spread, bound: float) -> bool:
+    """Whether the whole interval keeps a bound, and by more than ours differs from itself.
+
+    A bound that says "faster" (a speed-up of 1 or more, a cost of 1 or less) needs an interval outside the control's;
+    any other bound must lie outside the control, or noise alone could keep or miss it.
+    """
+    if kind == "speedup":
+        return ratio.low >= bound and (ratio.low > max(1.0, control.high) if bound >= 1 else control.low > bound)
+    if kind == "cost" and bound <= 1:
+        return ratio.high <= bound and ratio.high < min(1.0, control.low)
+    return ratio.high <= bound and control.high < bound

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.timing import effect, spread
+from bench.__main__ import missed_rows, table
+from bench.case import Sameness
+from bench.timing import Row, Spread, beyond, effect, spread
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -23,6 +25,40 @@ def test_the_interval_holds_the_median_of_the_blocks():
     found = spread([0.1, 0.2, 0.3, 0.4, 0.5], back=float)
     assert found.value == 0.3
     assert 0.1 <= found.low <= found.value <= found.high <= 0.5
+
+
+def around(value: float, width: float) -> Spread:
+    return Spread(value=value, low=value - width, high=value + width)
+
+
+def test_a_verdict_heeds_the_control():
+    quiet, loud = around(1.0, 0.02), around(1.0, 0.6)
+    assert beyond("speedup", around(1.5, 0.1), quiet, 1.2)
+    assert not beyond("speedup", around(1.5, 0.1), loud, 1.2)  # ours is 1.6 times as fast as itself, too
+    assert beyond("speedup", around(0.6, 0.1), quiet, 0.3) and not beyond("speedup", around(0.6, 0.1), loud, 0.45)
+    assert beyond("cost", around(1.2, 0.1), quiet, 1.5) and not beyond("cost", around(1.2, 0.1), loud, 1.5)
+    low = around(0.2, 0.1)
+    assert beyond("cost", low, quiet, 0.35) and not beyond("cost", low, around(0.7, 0.5), 0.35)
+    assert beyond("extra", low, around(0.0, 0.1), 0.5) and not beyond("extra", low, loud, 0.5)
+
+
+def row_that_is(verdict: str) -> Row:
+    return Row(
+        id="E1", title="texts", kind="speedup", ours="a", peer="b", ratio=around(1.5, 0.1), control=None,
+        sameness=Sameness(ok=True, detail=""), verdict=verdict, blocks=3, void=0, ours_ms={}, peer_ms={}, items=1,
+        floor=1.2, target=1.5, limit_ms=None, noise="",
+    )  # fmt: skip
+
+
+def test_the_check_fails_on_what_was_skipped_unless_that_is_allowed():
+    kept, none = row_that_is("floor kept"), frozenset[str]()
+    assert not missed_rows([kept], {}, none, smoke=False)
+    assert missed_rows([kept], {"S3": "no websockets"}, none, smoke=False) == {"S3": "skipped (no websockets)"}
+    assert not missed_rows([kept], {"S3": "no websockets"}, frozenset({"S3"}), smoke=False)
+    for verdict in ("no claim", "no control", "not timed", "machine too noisy", "over the floor"):
+        assert missed_rows([row_that_is(verdict)], {}, none, smoke=False) == {"E1": verdict}
+    assert not missed_rows([row_that_is("not timed")], {}, none, smoke=True)
+    assert "| E1 | texts | b | 1.50 [1.40, 1.60] | - | 1.2 | 1.5 | floor kept |" in table([kept], {})
 
 
 @pytest.mark.slow

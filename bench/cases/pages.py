@@ -18,7 +18,7 @@ from bench.case import Arm, Outcome, Sameness, Size
 from bench.cases import peers
 from bench.cases.start import EMPTY_APP, QUIET, ROOT, wait_for_server
 
-LARGE = os.environ.get("FUSESCOPE_BENCH_LARGE", "")  # a workspace whose first catalogue is the large one
+PRODUCTS, FEW = 100_000, 200  # in the shop; few in a smoke run
 THINK = 0.4  # seconds between reruns; back to back they show a delayed acknowledgement, not the server
 PATIENCE = 120.0
 
@@ -61,6 +61,7 @@ class Reruns:
     page: str
     session: Session | None = None
     server: subprocess.Popen[bytes] | None = None
+    place: tempfile.TemporaryDirectory[str] | None = None  # of `home`, gone with it
 
     def prepare(self, step: int) -> Any:
         if self.session is None:
@@ -102,13 +103,16 @@ class RerunCase:
     limit_ms: float | None = None
 
     def missing(self) -> str:
-        if not self.size.smoke and not Path(LARGE or "/absent").is_dir():
-            return "FUSESCOPE_BENCH_LARGE names no workspace with a large catalogue"
         return peers.lacking("websockets")
 
     def arm(self, name: str) -> Arm:
         if name == "ours":
-            return Reruns("the data page", ROOT / "app.py", "" if self.size.smoke else LARGE, "data")
+            from bench.growth import measure_import
+
+            place = tempfile.TemporaryDirectory()  # generated rows and vectors, imported as a person's would be
+            measure_import(FEW if self.size.smoke else PRODUCTS, Path(place.name))
+            home = str(Path(place.name) / "home")
+            return Reruns("the data page", ROOT / "app.py", home, "data", place=place)
         script = Path(tempfile.mkdtemp()) / "empty_app.py"
         script.write_text(EMPTY_APP, encoding="utf-8")
         return Reruns("empty Streamlit app", script, "", "")
