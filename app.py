@@ -34,7 +34,7 @@ def draw() -> None:
                 title="Explain",
                 icon=":material/biotech:",
                 url_path="explain",
-                help="Why this product, why not that one, what if, and how far to trust it",
+                help="Why this one, why not that one, what if, and how far to trust it",
             ),
             st.Page(
                 ROOT / "pages" / "map_page.py",

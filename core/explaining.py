@@ -35,7 +35,7 @@ from core.scoring import PipelineScorer, column_of, item_media, scorer_for
 if TYPE_CHECKING:
     from core.pipeline import Pipeline
 
-BASELINES = {"absent": "nothing", "mean": "the average product", "others": "other products"}
+BASELINES = {"absent": "nothing", "mean": "the average item", "others": "other items"}
 OTHERS = 20  # items drawn for the baseline "others" and for interventions
 RANDOM_MODELS = 3
 TOP = 10

@@ -168,8 +168,10 @@ def draw_missing(name: str) -> None:
         st.plotly_chart(figures.presence_figure(found.presence), key="data_presence", config=drawn.PLOTLY, alt=alt)
     whole = sum(count for have, count in found.presence.items() if set(have) == set(found.have))
     st.markdown(
-        f"**{whole:,} of {found.items:,}** products have every modality of this catalogue. A missing one weighs "
-        "exactly nothing, unless a run fills it in: then something stands in its place, in training and in answers."
+        wording.said(
+            f"**{whole:,} of {found.items:,}** products have every modality of this catalogue. A missing one weighs "
+            "exactly nothing, unless a run fills it in: then something stands in its place, in training and in answers."
+        )
     )
     st.markdown(
         "| `--impute` | what stands in for a missing modality |\n|:--|:--|\n"

@@ -26,17 +26,18 @@ def draw_choice() -> errors.CaseSet | None:
         "Run", names, key=visit.RUN, bind="query-params", persist_state="session", on_change=visit.first_page,
         help="A trained model together with the catalogue it ranks.",
     )  # fmt: skip
+    wording.use_run(run)
     kind = columns[1].segmented_control(
         "Cases", errors.KINDS, key=visit.KIND, bind="query-params", required=True, default=errors.KINDS[0],
         persist_state="session", on_change=visit.first_page,
-        help="What is asked: the review and photos of a held-out purchase, whatever it has, or a known user's next "
-        "like; stars: of a run that foretells ratings.",
+        format_func=wording.said,
+        help=wording.said("What is asked: the review and photos of what is held out, whatever it has, or a known "
+                          "user's next like; stars: of a run that foretells ratings."),
     )  # fmt: skip
     part = columns[2].segmented_control(
         "Part", ("test", "validation"), key=visit.PART, bind="query-params", required=True, default="test",
         persist_state="session", on_change=visit.first_page, help="Held out from training either way.",
     )  # fmt: skip
-    wording.use_run(run)
     with columns[3].popover("Method", icon=":material/help:", type="tertiary"):
         st.markdown(wording.said(errors_parts.METHOD))
     return errors.case_set(run, kind or errors.KINDS[0], part or "test")

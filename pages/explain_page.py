@@ -53,7 +53,8 @@ def choose_item(answer: Recommendation, shop: services.Shop) -> str:
     """The product box: the first products of the answer, and the one that the address names."""
     wanted = explain_visit.address_item()
     if wanted and wanted not in shop.items:
-        message = f'there is no product "{wanted[:80]}" in this catalogue. Choose one above, or ask again.'
+        message = wording.said("there is no product ")
+        message += f'"{wanted[:80]}" in this catalogue. Choose one above, or ask again.'
         raise AddressError("E-URL-ITEM", message)
     item_id = wanted or answer.items[0].item_id
     labels = {f"{one.rank}. {shorten(one.title, 60)}": one.item_id for one in answer.items}
@@ -328,8 +329,9 @@ def draw_page() -> str:
     return device
 
 
-with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-    st.header("Explain", anchor=False, width="content")
-    with st.popover("Method", icon=":material/help:", type="tertiary"):
-        st.markdown(wording.said(explain_parts.METHOD))
-parts.foot(draw_page())
+head = st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center")
+head.header("Explain", anchor=False, width="content")
+place = draw_page()
+with head.popover("Method", icon=":material/help:", type="tertiary"):  # in the words that the page has chosen by now
+    st.markdown(wording.said(explain_parts.METHOD))
+parts.foot(place)

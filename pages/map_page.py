@@ -147,7 +147,7 @@ def draw_group(shown: map_services.Drawing, chosen: list[str]) -> None:
             column_order=("title", "category", "price", "cluster", "distance_of_sides", "item_id"),
             column_config={"distance_of_sides": number("distance of sides", format="%.2f"),
                            "price": number(wording.words().price, format="%.2f")},
-            alt=f"Table of the {len(rows)} selected products",
+            alt=wording.said(f"Table of the {len(rows)} selected products"),
         )  # fmt: skip
 
 

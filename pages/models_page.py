@@ -198,7 +198,7 @@ def draw_board(board: models.Board) -> None:
         with st.container(horizontal=True, width="content", gap="xsmall", vertical_alignment="center"):
             as_table = st.toggle("As table", key=choice.BOARD_AS_TABLE)
             with st.popover("Method", icon=":material/help:", type="tertiary"):
-                st.markdown(drawn.METHOD)
+                st.markdown(wording.said(drawn.METHOD))
             st.download_button(
                 "CSV", models.as_csv(rows), file_name="fusescope-leaderboard.csv", mime="text/csv", key="models_csv",
                 icon=":material/download:", type="tertiary", on_click="ignore",

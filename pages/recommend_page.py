@@ -320,7 +320,8 @@ def draw_chart(answer: Recommendation, shop: services.Shop) -> None:
         contributions_figure(answer.items, answer.players),
         key="recommend_contributions",
         config={"displaylogo": False, "showSendToCloud": False},
-        alt=f"Stacked bars of signed contributions for {len(answer.items)} products; the first, {leader.title}: "
+        alt=wording.said(f"Stacked bars of signed contributions for {len(answer.items)} products; the first, ")
+        + f"{leader.title}: "
         + parts.share_alt(leader, answer.players),
     )
 
@@ -346,7 +347,7 @@ def draw_table(answer: Recommendation, shop: services.Shop) -> None:
         columns[f"gate_{player}"] = number(f"{word}: gate", format="%.2f")
     st.dataframe(
         rows, hide_index=True, column_config=columns, key="recommend_table", height="content",
-        alt=f"Table of the {len(rows)} products shown with score, contributions, shares and gates",
+        alt=wording.said(f"Table of the {len(rows)} products shown with score, contributions, shares and gates"),
     )  # fmt: skip
 
 

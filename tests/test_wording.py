@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
 
 from core.catalog.folder import read_folder
 from core.catalog.ledger import Ledger
 from core.catalog.wording import read_words
 from core.domain import Words
+from core.workspace import Workspace
+from pages.shared import services
 
+ROOT = Path(__file__).resolve().parents[1]
 REPLIES = Words(item="answer", items="answers", query="message", queries="messages", shop="help desk", price="time")
 
 
@@ -83,3 +89,43 @@ def test_the_support_catalogue_is_replies_with_held_out_messages_and_small():
     assert all(sorted(labels) == ["test", "test", "train", "train", "validation"] for labels in of.values())
     assert all(row.text for row in desk.interactions)
     assert sum(path.stat().st_size for path in desk.root.rglob("*") if path.is_file()) < 3_000_000
+
+
+def drawn(at: AppTest) -> list[str]:
+    """Every text of the page that a person may see, one element a string."""
+    found, waiting = [], [at._tree]
+    while waiting:
+        one = waiting.pop()
+        waiting += list(getattr(one, "children", {}).values())
+        if getattr(one, "proto", None) is not None:
+            found.append(str(one.proto))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("page", "state"), [
+    ("recommend", {"recommend_run": "support-default"}),
+    ("map", {"map_run": "support-default"}),
+    ("recommend", {"recommend_story": "support"}),
+    ("explain", {"recommend_story": "support"}),
+    ("models", {"models_catalogue": "support"}),
+    ("errors", {"errors_run": "support-default"}),
+    ("data", {"data_catalogue": "support"}),
+    ("data", {"data_catalogue": "support", "data_view": "Missing"}),
+    ("data", {"data_catalogue": "support", "data_view": "Add"}),
+])  # fmt: skip
+def test_no_page_speaks_of_products_of_a_shop_on_a_catalogue_that_is_none(page, state, tmp_path, monkeypatch):
+    opened = Workspace(home=tmp_path)
+    monkeypatch.setattr(services, "workspace", lambda: opened)
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    at = AppTest.from_file(ROOT / "app.py", default_timeout=120).run()
+    at.switch_page(f"pages/{page}_page.py")
+    for key, value in state.items():
+        (at.query_params if key.endswith("_story") else at.session_state)[key] = value
+    at.run()
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    assert not at.exception
+    wrong = [text for text in drawn(at) if re.search(r"\b(products?|reviews?|shops?|prices?)\b", text, re.IGNORECASE)]
+    assert not wrong, "\n----\n".join(wrong)

@@ -112,7 +112,7 @@ def attention(scorer: Scorer) -> Weights | None:
 METHODS: dict[str, Method] = {
     "integrated": Method(
         title="Integrated gradients",
-        tells="Gradients of the score gathered on the way from the average product to this one.",
+        tells="Gradients of the score gathered on the way from the average item to this one.",
         run=integrated_gradients,
     ),
     "occlusion": Method(

@@ -32,7 +32,7 @@ FILLED_BY = {
     "adversarial": "A generator that a critic taught to make likely stand-ins from what is there.",
 }
 MADE_ALIKE = {
-    "damped_pca": "Principal axes, the strong ones damped: they say little about which product it is.",
+    "damped_pca": "Principal axes, the strong ones damped: they say little about which item it is.",
     "zscore": "Every number by its own mean and spread.",
     "unit": "Every vector divided by its length.",
     "whiten": "Principal axes, all with the same spread.",

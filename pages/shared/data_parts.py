@@ -55,7 +55,7 @@ def numbers(facts: Facts) -> None:
         ("People", f"{facts.users:,}", "Different users with at least one row."),
         (said("Ratings and reviews"), f"{facts.interactions:,}",
          f"{facts.rated:,} with stars, {facts.timed:,} with a time."),
-        ("Prices", prices, f"Lowest and highest as they came; {facts.categories:,} categories."),
+        (said("Price"), prices, f"Lowest and highest as they came; {facts.categories:,} categories."),
     )
     for label, value, help in shown:
         with grid.cell():
@@ -197,5 +197,6 @@ def outcome(job: JobInfo) -> str:
     if job.kind == "clean":
         found = {STEPS[step].title: one["found"] for step, one in result.get("steps", {}).items() if step in STEPS}
         return ", ".join(f"{title} {count}" for title, count in found.items() if count) or "nothing found"
-    told = f"{result.get('items', 0):,} products, {result.get('interactions', 0):,} ratings and reviews"
+    items, rows = result.get("items", 0), result.get("interactions", 0)
+    told = words(job.target).said(f"{items:,} products, {rows:,} ratings and reviews")
     return told + (f", {result['refused']:,} refused" if result.get("refused") else ", nothing refused")

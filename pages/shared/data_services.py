@@ -19,7 +19,7 @@ from core.domain import Catalogue, Modality
 from core.errors import FusescopeError, InputError
 from core.files import digest_bytes, write_atomic
 from core.jobs.queue import JobInfo
-from pages.shared import access, services
+from pages.shared import access, services, wording
 
 if TYPE_CHECKING:
     from core.evaluate.splits import Fingerprint
@@ -102,7 +102,7 @@ def modalities_of(catalogue: Catalogue, row: int) -> tuple[Modality, ...]:
 def protocols() -> Mapping[str, str]:
     from core.evaluate.protocols import TOLD
 
-    return TOLD
+    return {name: wording.said(told) for name, told in TOLD.items()}
 
 
 def fingerprint(name: str, protocol: str) -> Fingerprint:

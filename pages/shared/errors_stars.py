@@ -28,7 +28,7 @@ def draw_stars(wanted: CaseSet) -> None:
     task = st.segmented_control(
         "What was foretold", list(told), format_func=told.get, key=visit.TASK, bind="query-params", required=True,
         default=next(iter(told)), on_change=visit.first_star_page,
-        help="The stars of a review that the run has read, or stars before anything is written: two tasks.",
+        help=wording.said("The stars of a review that the run has read, or those before anything is written."),
     ) or next(iter(told))  # fmt: skip
     numbers = found.numbers(task)
     st.markdown(
@@ -78,7 +78,7 @@ def draw_reviews(found: StarBook, task: str) -> None:
     foretold = columns[1].segmented_control("Stars foretold", MOST, key=visit.FORETOLD, bind="query-params",
                                             required=True, default="5", on_change=visit.first_star_page)  # fmt: skip
     places = found.cell(task, int(given or 1), int(foretold or 5)).tolist()
-    columns[2].caption(f"{len(places):,} reviews in this cell, the surest first")
+    columns[2].caption(wording.said(f"{len(places):,} reviews in this cell, the surest first"))
     if not places:
         st.info("No rating is in this cell. Choose other stars.", icon=":material/grid_off:")
         return
@@ -97,5 +97,5 @@ def draw_reviews(found: StarBook, task: str) -> None:
                 "review": st.column_config.TextColumn(wording.said("review"), width="large"),
                 "product": wording.said("product"),
             },
-            alt=f"Table of {len(shown)} reviews with {given} stars of which the run foretold {foretold}",
+            alt=wording.said(f"Table of {len(shown)} reviews with {given} stars of which the run foretold {foretold}"),
         )  # fmt: skip

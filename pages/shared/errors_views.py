@@ -44,7 +44,7 @@ def draw_missing(wanted: CaseSet) -> None:
         st.markdown("#### These cases were not judged yet", text_alignment="center")
         st.markdown(
             "Every held-out question is asked with every subset of its modalities, once; then slices are searched. "
-            "Some seconds for a small shop, minutes where its texts and photos were never encoded.",
+            "Some seconds for a small catalogue, minutes where its texts and photos were never encoded.",
             text_alignment="center",
         )
         if work is not None and work.state == "failed":

@@ -39,7 +39,7 @@ ten* are split the same way, and may disagree with the score: a large change of 
 **Interaction.** What two modalities do together beyond what each does: above 0 they only work together, below 0 one
 makes the other redundant.
 
-**Baseline.** What stands where a modality is taken away: nothing, the average product, or other products.
+**Baseline.** What stands where a modality is taken away: nothing, the average item, or other items.
 
 **Words and patches.** Each method gives every part a weight. *Deletion*: take parts away, the most important first; a
 good order makes the score fall faster than 20 random orders. *Insertion* is the reverse. *Random models*: a picture

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from core import figures_map as figures
 from core.domain import Item, Query
 from core.errors import FusescopeError, JobError
-from pages.shared import access, map_colours, services
+from pages.shared import access, map_colours, services, wording
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -163,7 +163,7 @@ def subtitle(shown: Drawing, dimensions: int) -> str:
     points, items = int(shown.map.present.sum()), len(shown.map.item_ids)
     sample = f" of {shown.map.of:,}, seed {shown.map.seed}" if items < shown.map.of else ""
     how = "UMAP, 15 neighbours, cosine, seed 0" if shown.map.method == "UMAP" else "principal axes (PCA)"
-    return f"{how}; {points:,} points of {items:,} products{sample}, places have no unit"
+    return wording.said(f"{how}; {points:,} points of {items:,} products{sample}, places have no unit")
 
 
 def marks(

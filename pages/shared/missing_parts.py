@@ -10,7 +10,7 @@ from core.errors import FusescopeError
 from core.figures import word_of
 from core.figures_missing import METRIC, missing_alt, missing_figure, moved_shares_alt, moved_shares_figure
 from pages.shared import missing_services as missing
-from pages.shared import parts
+from pages.shared import parts, wording
 from pages.shared.job_parts import job_row
 from pages.shared.models_parts import PLOTLY
 from pages.shared.models_visit import keep_among, something_ended
@@ -163,7 +163,7 @@ def draw_answer(answer: dict[str, Any]) -> None:
         metric = st.selectbox("Figure", list(METRIC), key=METRIC_KEY, persist_state="session", width=170)
         as_table = st.toggle("As table", key=AS_TABLE)
         with st.popover("Method", icon=":material/help:", type="tertiary"):
-            st.markdown(METHOD)
+            st.markdown(wording.said(METHOD))
         st.download_button(
             "CSV", lambda: missing.as_csv(answer), file_name="fusescope-missing.csv", mime="text/csv",
             key="missing_csv", icon=":material/download:", type="tertiary", on_click="ignore",

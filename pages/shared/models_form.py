@@ -9,6 +9,7 @@ import streamlit as st
 from core.config import RunSettings
 from pages.shared import models_services as models
 from pages.shared import models_visit as choice
+from pages.shared import wording
 from pages.shared.theme import literal
 
 STANDARD = RunSettings()
@@ -27,7 +28,7 @@ def draw_more(known: models.Choices, rank: str) -> dict[str, Any]:
         )  # fmt: skip
         impute = picked(
             "Missing modality", known.impute, choice.IMPUTE, STANDARD.impute,
-            "What stands in for a photo or words that a product or a query does not have.",
+            wording.said("What stands in for a photo or words that a product or a query does not have."),
         )  # fmt: skip
         clean = st.multiselect(
             "Cleaning", list(known.clean), key=choice.CLEAN, format_func=models.step_title,
@@ -66,5 +67,5 @@ def picked(label: str, known: dict[str, str], key: str, standard: str, help: str
         label, names, index=names.index(standard) if standard in names else 0, key=key, help=help,
         persist_state="session",
     )  # fmt: skip
-    st.caption(literal(known[name]))
+    st.caption(literal(wording.said(known[name])))
     return name

@@ -11,7 +11,7 @@ from core.domain import Recommendation
 from core.errors import FusescopeError
 from core.figures import no_photo, shorten
 from core.figures_training import curve_word, curves_alt, curves_figure
-from pages.shared import parts
+from pages.shared import parts, wording
 from pages.shared.job_parts import job_row
 from pages.shared.theme import literal
 
@@ -96,11 +96,11 @@ def curves(run: str, rows: Sequence[Mapping[str, float]], *, as_table: bool) -> 
     st.plotly_chart(
         curves_figure(rows, int(best["epoch"])), key=f"models_curves_{run}", config=PLOTLY, alt=curves_alt(rows)
     )  # fmt: skip
-    st.caption(
+    st.caption(wording.said(
         "Dotted upright line: the best epoch so far, whose weights are kept. All curves below the "
         "loss are of reviews, photos and likes that training does not see; alignment is watched on validation "
         "products, or on trained ones where the split holds none out."
-    )
+    ))  # fmt: skip
 
 
 def choices_of_a_search(board: Board) -> None:

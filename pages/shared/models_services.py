@@ -15,7 +15,7 @@ from core.domain import Query, Recommendation
 from core.errors import FusescopeError
 from core.figures_training import Interval
 from core.jobs.queue import JobInfo
-from pages.shared import access, services
+from pages.shared import access, services, wording
 
 if TYPE_CHECKING:
     from core.evaluate.leaderboard import Board, Entry, Place
@@ -60,7 +60,7 @@ def choices() -> Choices:
 
 def step_title(name: str) -> str:
     """What a cleaning step is called on the page."""
-    return choices().clean[name]
+    return wording.said(choices().clean[name])
 
 
 def misfits(settings: RunSettings) -> tuple[tuple[str, ...], tuple[str, ...]]:
