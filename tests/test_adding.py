@@ -8,7 +8,9 @@ from PIL import Image
 
 from bench.cases.four import clip, sound
 from core.__main__ import main
+from core.catalog.clips import read_clip_safely
 
+CLIPS = Path(__file__).resolve().parents[2] / "shared" / "data" / "video_clips" / "videos"
 WORDS = "A brass ship's bell that rings across the harbour"
 
 
@@ -94,3 +96,21 @@ def test_a_bundled_catalogue_stays_as_it_is(ask) -> None:
     status, refused = ask("add-item", "--catalogue", "studio", "--item-id", "bell", "--title", WORDS)
     assert (status, refused["error"]["code"]) == (1, "E-INPUT-VALUE")
     assert "Import a copy" in refused["error"]["reason"]
+
+
+@pytest.mark.skipif(not CLIPS.is_dir(), reason="../shared/data/video_clips is not there")
+def test_real_clips_are_a_catalogue_and_each_finds_itself_first(ask, tmp_path: Path) -> None:
+    """Import, the first run and the question go the way of any visitor, each clip through the worker that decodes."""
+    shop = tmp_path / "clips"
+    shop.mkdir()
+    files = sorted(CLIPS.iterdir())
+    for file in files:
+        (shop / file.name).write_bytes(file.read_bytes())
+    rows = [f"{file.stem},{file.name}" for file in files]
+    (shop / "items.csv").write_text("\n".join(["item_id,video", *rows]))
+    status, first = ask("import", str(shop), "--name", "clips")
+    assert status == 0 and len(files) == 6
+    for file in files:
+        assert read_clip_safely(file.read_bytes(), file.name)[0].frames.any()
+        best = ask("recommend", "--run", first["run"], "--video", str(file))[1]["items"]
+        assert (best[0]["item_id"], len(best)) == (file.stem, 6)
