@@ -10,6 +10,7 @@ CASES: dict[str, tuple[str, str]] = {
     "query": ("query", "QueryCase"),
     "Q4": ("four", "FourCase"),
     "E1": ("encode", "TextCase"),
+    "E2": ("encode", "ReducedTextCase"),
     "E5": ("encode", "PhotoCase"),
     "R1": ("search", "SearchCase"),
     "R1-10k": ("search", "SmallSearchCase"),
@@ -21,7 +22,7 @@ CASES: dict[str, tuple[str, str]] = {
     "S2": ("start", "ImportCase"),
     "S3": ("pages", "RerunCase"),
 }
-HEADLINE = ("query", "E1", "E5", "R1", "T1", "V1", "V2", "D1", "S1", "S3")
+HEADLINE = ("E1", "E2", "E5", "R1", "T1", "V1", "V2", "D1", "S1", "S3")
 
 
 def build(case_id: str, size: Size) -> Case:

@@ -74,6 +74,37 @@ class TextCase:
 
 
 @dataclass
+class ReducedTextCase(TextCase):
+    """E2: the same in bfloat16 through OpenVINO, certified here first, against the peer's fp32."""
+
+    id: str = "E2"
+    title: str = "texts encoded, fastest certified precision (bf16, OpenVINO)"
+    floor: float = 2.0
+    target: float = 3.0
+
+    def missing(self) -> str:
+        return super().missing() or peers.lacking("openvino")
+
+    def arm(self, name: str) -> Arm:
+        if name == "peer":
+            return super().arm(name)
+        import torch
+
+        from core.encode.openvino import OpenVinoText
+
+        torch.set_num_threads(self.size.threads)
+        encoder = OpenVinoText(precision="bf16", threads=self.size.threads)
+        return Pooling(
+            encoder.label, self.texts, lambda texts: np.stack([state.pooled for state in encoder.encode(texts)])
+        )
+
+    def same(self, ours: Outcome, peer: Outcome) -> Sameness:
+        """Class C: reduced precision."""
+        lowest = float(cosines(ours["pooled"], peer["pooled"]).min())
+        return Sameness(ok=lowest >= 0.9999, detail=f"cos_min {lowest:.6f}")
+
+
+@dataclass
 class PhotoCase:
     """E5: JPEG bytes to patch grid and pooled vector, half of the photos 800 x 600, half 1600 x 1200."""
 
