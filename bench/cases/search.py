@@ -116,7 +116,10 @@ class SearchCase:
     size: Size = field(default_factory=Size)
     rows: int = 100_000
     id: str = "R1"
-    title: str = "exact search, 384 wide, 20 best, one question at a time, 100,000 vectors"
+    title: str = (
+        "exact search by core.nearest.Index (a recommendation scores by a plain product instead), 384 wide, 20 best, "
+        "one question at a time, 100,000 vectors"
+    )
     kind: str = "speedup"
     floor: float = 1.2
     target: float = 4.0
