@@ -7,7 +7,7 @@ faith --run RUN [--cases 500]    deletion and insertion against chance, per meth
 table FILE...                    what `faith` and `audit` wrote of several runs, as one table: method x data set
 truth --run RUN [--part train]   shares, words and pointing against what was planted, per method
 swaps FOLDER                     10 % of a folder's photos given to other items: are they found?
-times --run RUN                  one item explained, a page of twenty with and without its split, the first map
+times --run RUN                  one item explained, a page of twenty with and without its split
 Every draw is seeded; cases of one product or user are one unit of every interval.
 """
 
@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from core.account import explain
 from core.catalog.folder import read_folder
 from core.config import RunSettings, home_folder
 from core.domain import Query, with_interval
@@ -33,7 +34,7 @@ from core.evaluate.protocols import split_by
 from core.evaluate.splits import TRAIN
 from core.evaluate.trust import Case, Faithfulness, Tried, contents_of, draw_cases, scorer_of, tried, verdicts
 from core.explain.attribution import METHODS
-from core.explaining import Microscope, explain
+from core.explaining import Microscope
 from core.features import Features, catalogue_features, mean_states
 from core.files import write_atomic
 from core.pipeline import Pipeline, open_pipeline

@@ -1,4 +1,4 @@
-"""`explain`: one item of one answer under the microscope. Everything is measured on demand and kept."""
+"""One item of one answer under the microscope. Everything is measured on demand and kept."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.domain import Modality, Query, Recommendation
+from core.domain import MODALITIES, Modality, Query, Recommendation
 from core.editing import as_png as as_png
 from core.editing import edited, moments_of
 from core.errors import InputError
@@ -24,6 +24,7 @@ from core.explain.contributions import (
     disagreement,
     places,
     sensitivity,
+    spread,
 )
 from core.explain.counterfactual import Unseating, unseat
 from core.explain.faithfulness import DRAWS, Trial, agreement, depends_on_model, lowers, try_orders
@@ -90,21 +91,39 @@ class Microscope:
 
     def __init__(
         self, pipeline: Pipeline, query: Query, item_id: str, answer: Recommendation, vectors: Path,
-        scorer: PipelineScorer | None = None,
+        scorer: PipelineScorer | None = None, without: Sequence[Modality] = (),
     ) -> None:  # fmt: skip
-        """answer: what `recommend` said to the query, with the scores of all items. vectors: the vector store.
-        scorer: of the same query and item, where the caller has it."""
+        """answer: what `recommend` said to the query without these modalities, with the scores of all items. vectors:
+        the vector store. scorer: of the same query and item, where the caller has it."""
         self.pipeline, self.query, self.item_id, self.answer, self.vectors = pipeline, query, item_id, answer, vectors
-        self.scorer: PipelineScorer = scorer or scorer_for(pipeline, query, item_id, vectors)
+        self.scorer: PipelineScorer = scorer or scorer_for(pipeline, query, item_id, vectors, without)
+        self.without = tuple(without)
         self.item = pipeline.catalogue.items[self.scorer.target]
         self._weights: dict[str, Weights | None] = {}
         self._verdicts: dict[str, dict[Modality, Verdict]] = {}
         self._between: dict[tuple[Modality, Modality], tuple[np.ndarray, str]] = {}
         self._by_baseline: dict[str, dict[str, Contribution]] = {}
+        self._beside: dict[str, Microscope] = {}
 
     @property
     def players(self) -> tuple[Modality, ...]:
         return self.scorer.players
+
+    @cached_property
+    def unread(self) -> tuple[Modality, ...]:
+        """What the catalogue has and the run does not read: it cannot be in the scoring path."""
+        catalogue = self.pipeline.catalogue
+        left = (m for m in MODALITIES if m not in (*self.pipeline.model.modalities, *self.without))
+        return tuple(
+            m for m in left if m in catalogue.features or any(parts_of(item, m) for item in catalogue.items)
+        )  # fmt: skip
+
+    @cached_property
+    def listed(self) -> tuple[Modality, ...]:
+        """What the contributions name: the players and, where an item's own modalities are switched, the unread ones,
+        which get exactly 0."""
+        beside = self.unread if self.scorer.scope == "item" else ()
+        return tuple(m for m in MODALITIES if m in (*self.players, *beside))
 
     @property
     def printed(self) -> float:
@@ -117,24 +136,37 @@ class Microscope:
 
     # ---- modalities
 
-    def contributions(self, baseline: str = "absent") -> dict[str, Contribution]:
-        """Score, rank and top-k membership, split over the modalities. The residual is against the printed score."""
+    def contributions(self, baseline: str = "absent", other: str | None = None) -> dict[str, Contribution]:
+        """Score, rank and top-k membership, split over the modalities. The residual is against the printed score.
+
+        other: an item whose media stand where a modality is taken away, in place of the baseline; a modality that it
+        does not have is absent."""
         if baseline not in BASELINES:
             raise InputError("E-INPUT-VALUE", f'unknown baseline "{baseline}"; known: {", ".join(BASELINES)}')
-        if baseline not in self._by_baseline:
-            self._by_baseline[baseline] = contributions(
-                self._coalitions(baseline), self.scorer.target, self.players, top=TOP, printed=self.printed
-            )
-        return self._by_baseline[baseline]
+        key = baseline if other is None else f"item:{other}"
+        if key not in self._by_baseline:
+            scores = spread(self._coalitions(baseline, other), self.players, self.listed)
+            self._by_baseline[key] = contributions(
+                scores, self.scorer.target, self.listed, top=TOP, printed=self.printed
+            )  # fmt: skip
+        return self._by_baseline[key]
 
-    def _coalitions(self, baseline: str) -> Any:
-        if baseline == "others":
+    def _coalitions(self, baseline: str, other: str | None) -> Any:
+        if other is not None:
+            row = column_of(self.pipeline, other)
+            return self.scorer.coalitions(item_media(self.pipeline, [row], self.vectors)[0])
+        if baseline == "others" and self.players:
+            if not self.others:
+                told = "no other item has everything that this one has, so none can stand in its place."
+                raise InputError("E-INPUT-VALUE", told)
             return np.mean([self.scorer.coalitions(media) for media in self.others], axis=0)
         return self.scorer.coalitions("mean" if baseline == "mean" else None)
 
     @cached_property
     def others(self) -> list[dict[Modality, Sequence[Any]]]:
-        """Media of items drawn with a fixed seed among those that have all the players."""
+        """All media of items drawn with a fixed seed among those that have all the players."""
+        if not self.players:
+            return []
         catalogue, target = self.pipeline.catalogue, self.scorer.target
         able = [
             row for row, item in enumerate(catalogue.items)
@@ -142,7 +174,7 @@ class Microscope:
         ]  # fmt: skip
         drawn = np.random.default_rng(0).permutation(len(able))[:OTHERS]
         media = item_media(self.pipeline, [able[row] for row in sorted(drawn)], self.vectors)
-        return [{m: own[m][:1] for m in self.players} for own in media if all(own.get(m) for m in self.players)]
+        return [{m: own[m] for m in self.players} for own in media if all(own.get(m) for m in self.players)]
 
     def sensitivity(self) -> Sensitivity:
         """The split of the score against every baseline that can be had."""
@@ -151,7 +183,8 @@ class Microscope:
 
     @cached_property
     def in_path(self) -> dict[Modality, bool]:
-        return in_scoring_path(self.scorer)
+        """Of every modality: whether any score depends on it."""
+        return in_scoring_path(self.scorer) | dict.fromkeys(self.unread, False)
 
     @cached_property
     def gates(self) -> dict[Modality, float]:
@@ -164,15 +197,13 @@ class Microscope:
     @cached_property
     def interventions(self) -> dict[Modality, Intervention]:
         """What the score loses when one modality becomes another item's: an intervention, not a correlation."""
-        found = {}
-        for m in self.players:
-            with_other = [float(self.scorer.instead({m: own[m]}).whole_scores()[0, self.scorer.target])
-                          for own in self.others]  # fmt: skip
-            lost = self.printed - np.array(with_other)
-            if len(lost) >= 2:
-                drawn = np.random.default_rng(0).integers(0, len(lost), (2000, len(lost)))
-                low, high = np.quantile(lost[drawn].mean(1), [0.025, 0.975])
-                found[m] = Intervention(effect=float(lost.mean()), low=float(low), high=float(high), draws=len(lost))
+        own, target, found = self.scorer.media, self.scorer.target, {}
+        for m in self.players if len(self.others) >= 2 else ():
+            scores = self.scorer.of_media([own, *({**own, m: other[m]} for other in self.others)])[:, target]
+            lost = scores[0] - scores[1:]
+            drawn = np.random.default_rng(0).integers(0, len(lost), (2000, len(lost)))
+            low, high = np.quantile(lost[drawn].mean(1), [0.025, 0.975])
+            found[m] = Intervention(effect=float(lost.mean()), low=float(low), high=float(high), draws=len(lost))
         return found
 
     # ---- words and patches
@@ -207,6 +238,8 @@ class Microscope:
 
     def _judged(self, names: Sequence[str]) -> dict[str, dict[Modality, Verdict]]:
         found = {name: weights for name in names if (weights := self.weights(name)) is not None}
+        if not found:
+            return {}
         below = {m: lowers(self.scorer, m) for m in self.players}
         orders = {
             name: {m: -own if below[m] and METHODS[name].signed else own for m, own in weights.items()}
@@ -220,15 +253,29 @@ class Microscope:
             for name in found
         }
 
+    def beside(self, other_id: str) -> Microscope:
+        """Any other item of the catalogue before the same query or user."""
+        if other_id not in self._beside:
+            scorer = self.scorer.towards(column_of(self.pipeline, other_id)) if self.scorer.scope == "query" else None
+            self._beside[other_id] = Microscope(
+                self.pipeline, self.query, other_id, self.answer, self.vectors, scorer, self.without
+            )  # fmt: skip
+        return self._beside[other_id]
+
     def why_not(self, other_id: str, method: str = DEFAULT) -> tuple[Contribution, Weights | None]:
-        """The difference of two items' scores, split over modalities and over words and patches (scope "query")."""
-        if self.scorer.scope != "query":
-            raise InputError("E-INPUT-VALUE", "two products can be compared before a question of words or photos only.")
-        other = self.scorer.towards(column_of(self.pipeline, other_id))
-        scores = self.scorer.coalitions()
-        split = contribution(scores[:, self.scorer.target] - scores[:, other.target], self.players)
-        own, theirs = self.weights(method), attribute(other, method)
-        return split, None if own is None or theirs is None else difference(own, theirs)
+        """The difference of two items' scores, split over modalities, and over words and patches of the query (scope
+        "query"). Before a known user (scope "item") each item has words and patches of its own: the weights are those
+        of this item, and `beside(other_id).weights(method)` has the other's."""
+        other = self.beside(other_id)
+        listed = tuple(m for m in MODALITIES if m in (*self.listed, *other.listed))
+        mine, theirs = (
+            spread(one.scorer.coalitions(), one.players, listed)[:, one.scorer.target] for one in (self, other)
+        )
+        split = contribution(mine - theirs, listed, self.printed - other.printed)
+        weights, against = self.weights(method), other.weights(method)
+        if weights is None or against is None or self.scorer.scope == "item":
+            return split, weights
+        return split, difference(weights, against)
 
     @cached_property
     def history(self) -> tuple[Met, ...]:
@@ -262,101 +309,6 @@ class Microscope:
         """A logistic regression on facts of the items that imitates this ranking."""
         scores = np.asarray(self.answer.coalitions[-1], dtype=np.float64)
         return imitate(self.pipeline.catalogue.items, scores, top=max(TOP, len(scores) // 10))
-
-
-def explain(
-    pipeline: Pipeline, query: Query, item_id: str, vectors: Path, *, baseline: str = "absent", method: str = DEFAULT
-) -> dict[str, Any]:
-    """The account of one item as plain values, with its error; see `python -m core explain`."""
-    answer = pipeline.recommend(query, top=len(pipeline.item_ids))
-    scope = Microscope(pipeline, query, item_id, answer, vectors)
-    found, weights = scope.contributions(baseline), scope.weights(method)
-    verdicts = scope.verdicts() | scope.verdicts(method)
-    return {
-        "run": pipeline.run,
-        "item_id": item_id,
-        "title": scope.item.title,
-        "scope": scope.scorer.scope,
-        "rank": scope.place,
-        "score": scope.printed,
-        "base": found["score"].base,
-        "shapley": {name: one.phi for name, one in found.items()},
-        "shares": found["score"].shares,
-        "alone": found["score"].alone,
-        "interactions": {"-".join(pair): value for pair, value in found["score"].pairs.items()},
-        "residual": found["score"].residual,
-        "accepted": found["score"].accepted,
-        "baseline": baseline,
-        "sensitivity": told_sensitivity(scope.sensitivity()),
-        "in_scoring_path": scope.in_path,
-        "gates": scope.gates,
-        "gates_disagree_by": scope.disagreement,
-        "method": method,
-        "words": words_of(scope, weights),
-        "patches": patches_of(scope, weights),
-        "moments": over_time(scope, weights, "audio"),
-        "frames": over_time(scope, weights, "video"),
-        "faithfulness": told_verdicts(verdicts.get(method, {})),
-        "methods": {name: told_verdicts(one) for name, one in verdicts.items()},
-        "interventions": {m: vars(one) for m, one in scope.interventions.items()},
-        "history": [vars(one) for one in scope.history],
-    }
-
-
-def told_sensitivity(found: Sensitivity) -> dict[str, Any]:
-    return {
-        "shares": {name: one.shares for name, one in found.by_baseline.items()},
-        "moved": found.moved,
-        "same_signs": found.same_signs,
-        "same_leader": found.same_leader,
-    }
-
-
-def told_verdicts(by_modality: Mapping[Modality, Verdict]) -> dict[str, Any]:
-    """Areas over the modalities together (their mean), whether all passed, and each modality apart."""
-    trials = [one.trial for one in by_modality.values() if one.trial]
-    mean = {
-        "deletion": [one.deletion.area for one in trials],
-        "insertion": [one.insertion.area for one in trials],
-        "random_deletion": [one.random_deletion.mean() for one in trials],
-        "random_insertion": [one.random_insertion.mean() for one in trials],
-    }
-    return {
-        **{name: float(np.mean(values)) if values else None for name, values in mean.items()},
-        "passed": bool(by_modality) and all(one.passed for one in by_modality.values()),
-        "level": "token states",
-        "by_modality": {
-            m: {
-                "deletion": one.trial and one.trial.deletion.area,
-                "insertion": one.trial and one.trial.insertion.area,
-                "random_deletion": one.trial and float(one.trial.random_deletion.mean()),
-                "random_insertion": one.trial and float(one.trial.random_insertion.mean()),
-                "random_models": None if np.isnan(one.likeness) else one.likeness,
-                "passed": one.passed,
-                "reason": one.reason,
-            }
-            for m, one in by_modality.items()
-        },
-    }
-
-
-def words_of(scope: Microscope, weights: Weights | None) -> list[dict[str, Any]]:
-    units = scope.scorer.units.get("text")
-    if units is None or weights is None:
-        return []
-    rows = zip(units.names, units.parts, units.spans, weights["text"], strict=True)
-    return [
-        {"text": name, "sentence": part, "start": at[0], "end": at[1], "weight": float(weight)}
-        for name, part, at, weight in rows
-    ]
-
-
-def patches_of(scope: Microscope, weights: Weights | None) -> list[list[list[float]]]:
-    """Per photo a grid of weights, rows from the top."""
-    units = scope.scorer.units.get("image")
-    if units is None or weights is None:
-        return []
-    return [grid_of(units, weights["image"], number).tolist() for number in range(1 + max(units.parts, default=-1))]
 
 
 def over_time(scope: Microscope, weights: Weights | None, modality: Modality) -> list[list[dict[str, Any]]]:

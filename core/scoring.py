@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class PipelineScorer:
     """See `core.explain.scorer.Scorer`. media: what was encoded of the thing; read: the cleaned texts and decoded
-    photos it came from; item_vectors (N, D): what is ranked."""
+    photos it came from; item_vectors (N, D): what is ranked; shown (N, D): what is ranked in its place where a modality
+    was left out of every item, which histories still know."""
 
     pipeline: Pipeline
     model: Any
@@ -41,6 +42,7 @@ class PipelineScorer:
     target: int
     user: str | None = None
     item_vectors: Tensor = field(repr=False)
+    shown: Tensor | None = field(default=None, repr=False)
 
     @property
     def players(self) -> tuple[Modality, ...]:
@@ -94,7 +96,13 @@ class PipelineScorer:
     def taste(self) -> Tensor:
         """(1, N): what the known user adds to every item."""
         with torch.no_grad():
-            return self.model.ranker.score_users(self.history, self.item_vectors, self.pipeline.known)
+            return self._before(self.history)
+
+    def _before(self, history: History) -> Tensor:
+        """(B, N): all items as they are before users with these histories."""
+        if self.shown is None:
+            return self.model.ranker.score_users(history, self.item_vectors, self.pipeline.known)
+        return self.model.ranker.score_users(history, self.shown, self.pipeline.known, self.item_vectors)
 
     def fuse(
         self, states: Mapping[Modality, Tensor], keep: Mapping[Modality, Tensor], attention: bool = False
@@ -141,40 +149,54 @@ class PipelineScorer:
 
     @torch.no_grad()
     def coalitions(self, baseline: Baseline = None) -> NDArray[np.float64]:
-        if baseline is None and self.scope == "item" and self.model is self.pipeline.model:
-            rows = rows_of(self.model.modalities, self.players)  # as they are kept and printed
-            column = self.pipeline.items.vectors[rows, self.target]
-            return self.rank(column).double().cpu().numpy()
-        return (
-            torch.cat([self._coalition(row, baseline) for row in range(1 << len(self.players))]).double().cpu().numpy()
-        )
+        kept = self._kept()
+        if kept is not None and (baseline is None or not self.players):
+            return kept
+        scores = self._coalitions(baseline)
+        if kept is not None:  # what is printed was rounded to be kept; moved alike, all rows stay in one precision
+            scores[:, self.target] += kept[-1, self.target] - scores[-1, self.target]
+        return scores
 
-    def _coalition(self, row: int, baseline: Baseline) -> Tensor:
-        inside = [m for bit, m in enumerate(self.players) if row >> bit & 1]
-        states = {m: self.states[m][None] for m in inside}
-        if isinstance(baseline, Mapping):
-            mixed = {m: media if m in inside else baseline.get(m, ()) for m, media in self.media.items()}
-            return replace(self, media=mixed).whole_scores()
+    def _kept(self) -> NDArray[np.float64] | None:
+        """(2^M, N) by the item's vectors as they are kept and printed; None of a query and of another model."""
+        if self.scope == "query" or self.model is not self.pipeline.model:
+            return None
+        rows = rows_of(self.model.modalities, self.players)
+        return self.rank(self.pipeline.items.vectors[rows, self.target]).double().cpu().numpy()
+
+    def _coalitions(self, baseline: Baseline) -> NDArray[np.float64]:
+        """All of them in one forward."""
+        inside = [[bool(row >> bit & 1) for bit in range(len(self.players))] for row in range(1 << len(self.players))]
         if baseline == "mean":
-            states = {m: state[None] * (m in inside) for m, state in self.states.items()}
-        return self.scores(states, {m: torch.ones(state.shape[:2], dtype=torch.bool) for m, state in states.items()})
+            there = torch.tensor(inside, device=self.pipeline.device)  # (2^M, M)
+            states = {m: self.states[m] * there[:, bit, None, None] for bit, m in enumerate(self.players)}
+            keep = {m: self.whole[m].mask.expand(len(inside), -1) for m in self.players}
+            return self.scores(states, keep).double().cpu().numpy()
+        other: Mapping[Modality, Any] = baseline if isinstance(baseline, Mapping) else {}
+        return self.of_media([
+            {m: self.media[m] if own else other.get(m, ()) for m, own in zip(self.players, row, strict=True)}
+            for row in inside
+        ])  # fmt: skip
 
     @torch.no_grad()
     def whole_scores(self) -> Tensor:
         """(1, N) with everything kept."""
         return self.scores({m: s[None] for m, s in self.states.items()}, {m: self.whole[m].mask for m in self.players})
 
-    @torch.no_grad()
-    def media_scores(self, m: Modality, variants: Sequence[Sequence[States]], block: int = 64) -> NDArray[np.float64]:
+    def media_scores(self, m: Modality, variants: Sequence[Sequence[States]]) -> NDArray[np.float64]:
         """(B, N) scores with other media of one modality in each row, none at all included; the rest as it is."""
+        return self.of_media([{**self.media, m: variant} for variant in variants])
+
+    @torch.no_grad()
+    def of_media(self, rows: Sequence[Mapping[Modality, Sequence[States]]], block: int = 64) -> NDArray[np.float64]:
+        """(B, N) scores with these media, and nothing else, in each row."""
         pieces = []
-        for start in range(0, len(variants), block):
-            rows = variants[start : start + block]
-            raw = {
-                other: collate(rows if other == m else [self.media.get(other, ())] * len(rows), width)
-                for other, width in self.pipeline.told["widths"].items()
+        for start in range(0, len(rows), block):
+            part = rows[start : start + block]
+            here = {
+                m: collate([row.get(m, ()) for row in part], self.pipeline.told["widths"][m]).to(self.pipeline.device)
+                for m in self.model.modalities
             }
-            here = {other: one.to(self.pipeline.device) for other, one in raw.items()}
             pieces.append(self.rank(self.model.fuse(self.model.align(self.model.standardise(here))).vector))
         return torch.cat(pieces).double().cpu().numpy()
 
@@ -204,6 +226,8 @@ class PipelineScorer:
         )  # fmt: skip
 
     def gates(self) -> dict[Modality, float]:
+        if not self.players:
+            return {}
         with torch.no_grad():
             _, fused = self.fuse(
                 {m: s[None] for m, s in self.states.items()}, {m: self.whole[m].mask for m in self.players}
@@ -225,7 +249,8 @@ class PipelineScorer:
         width = self.item_vectors.shape[1]
         signs = (torch.randint(0, 2, (width,), generator=generator) * 2 - 1).to(self.item_vectors)
         axes = torch.randperm(width, generator=generator).to(self.item_vectors.device)
-        return replace(self, model=model, item_vectors=self.item_vectors[:, axes] * signs)
+        shown = None if self.shown is None else self.shown[:, axes] * signs
+        return replace(self, model=model, item_vectors=self.item_vectors[:, axes] * signs, shown=shown)
 
     @torch.no_grad()
     def history_effects(self) -> NDArray[np.float64]:
@@ -237,7 +262,7 @@ class PipelineScorer:
             return np.zeros(0)
         shorter = [rows[:gone] + rows[gone + 1 :] for gone in range(len(rows))]
         history = History.of([rows, *shorter], [pipeline.user_row(self.user)] * (1 + len(rows))).to(pipeline.device)
-        scores = self.model.ranker.score_users(history, self.item_vectors, pipeline.known)[:, self.target]
+        scores = self._before(history)[:, self.target]
         return (scores[0] - scores[1:]).double().cpu().numpy()
 
     def _units(self, m: Modality) -> Units:
@@ -306,15 +331,21 @@ def query_scorer(pipeline: Pipeline, query: Query, item_id: str) -> PipelineScor
     )  # fmt: skip
 
 
-def item_scorer(pipeline: Pipeline, user: str, item_id: str, vectors: Path) -> PipelineScorer:
-    """One item before a known user; the item's own modalities are the players. vectors: the vector store."""
+def item_scorer(
+    pipeline: Pipeline, user: str, item_id: str, vectors: Path, without: Sequence[Modality] = ()
+) -> PipelineScorer:
+    """One item before a known user; the item's own modalities are the players. vectors: the vector store; without:
+    modalities that are left out of every item."""
     pipeline.must("known user")
     pipeline.user_row(user)
     target = column_of(pipeline, item_id)
-    read = item_contents(pipeline, target)
+    media = item_media(pipeline, [target], vectors)[0]
+    left = tuple(m for m in pipeline.model.modalities if m not in without)
+    shown = pipeline.items.vectors[rows_of(pipeline.model.modalities, left)[-1]].clone() if without else None
     return PipelineScorer(
-        pipeline=pipeline, model=pipeline.model, scope="item", media=item_media(pipeline, [target], vectors)[0],
-        read=read, user=user, target=target, item_vectors=pipeline.items.vectors[-1].clone(),
+        pipeline=pipeline, model=pipeline.model, scope="item", media={m: media[m] for m in left if m in media},
+        read=item_contents(pipeline, target), user=user, target=target, shown=shown,
+        item_vectors=pipeline.items.vectors[-1].clone(),
     )  # fmt: skip
 
 
@@ -349,11 +380,13 @@ def clip_of(pipeline: Pipeline, path: str) -> Any:
         return None
 
 
-def scorer_for(pipeline: Pipeline, query: Query, item_id: str, vectors: Path) -> PipelineScorer:
-    """Scope "query" when anything was given, else "item" for the known user."""
+def scorer_for(
+    pipeline: Pipeline, query: Query, item_id: str, vectors: Path, without: Sequence[Modality] = ()
+) -> PipelineScorer:
+    """Scope "query" when anything was given, else "item" for the known user. without: as `recommend` has it."""
     if query.parts or query.user is None:
-        return query_scorer(pipeline, query, item_id)
-    return item_scorer(pipeline, query.user, item_id, vectors)
+        return query_scorer(pipeline, query.without(*without), item_id)
+    return item_scorer(pipeline, query.user, item_id, vectors, without)
 
 
 def column_of(pipeline: Pipeline, item_id: str) -> int:

@@ -211,6 +211,9 @@ def draw_photos(
 @st.fragment
 def draw_trust(scope: explain_services.Microscope) -> None:
     """Every method against chance and against random models, a modality at a time."""
+    if not scope.players:
+        st.caption("This ranker reads nothing that could be taken away here, so there is nothing to test.")
+        return
     infos = {one.name: one for one in explain_services.methods()}
     verdicts = scope.verdicts()
     titles = {name: one.title for name, one in infos.items()}

@@ -44,6 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scoring": STAGES | GROUND | {"features", "pipeline"},
     "editing": STAGES | GROUND | {"scoring"},
     "explaining": STAGES | GROUND | {"features", "pipeline", "scoring", "editing"},
+    "account": STAGES | GROUND | {"pipeline", "explaining"},
     "presets": GROUND,
     "workspace": STAGES | GROUND | {"store", "importing"},
     "cluster": STAGES | GROUND | {"features"},
@@ -79,7 +80,7 @@ SCREEN = {"streamlit"}
 HEAVY = {"streamlit", "umap", "transformers", "timm", "numba", "sentence_transformers", "captum", "tensorboard"}
 MAY_LOAD_TORCH = {
     "encode", "align", "fuse", "rank", "train", "explain", "model", "features", "pipeline", "mapping", "scoring",
-    "explaining", "editing", "prepare", "fallback", "nearest", "database_index",
+    "explaining", "editing", "prepare", "fallback", "nearest", "database_index", "account",
 }  # fmt: skip
 MEASURE_NETWORKS = {
     "core.evaluate.measure", "core.evaluate.run", "core.evaluate.judge", "core.evaluate.trust", "core.evaluate.audit",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -89,10 +91,9 @@ def test_rank_and_membership_are_means_over_all_orders_of_arrival():
     assert list(found["top_k"].phi.values()) == pytest.approx(inside_top.tolist(), abs=1e-9)
 
 
-def test_ties_go_by_a_fixed_permutation_and_never_favour_the_target():
-    level = places(np.zeros((1, 6)), 2)[0]
-    assert level == 1 + np.random.default_rng(0).permutation(6)[2]
-    assert sorted(int(places(np.zeros((1, 6)), n)[0]) for n in range(6)) == [1, 2, 3, 4, 5, 6]
+def test_equal_scores_stand_by_column_as_in_the_printed_list():
+    assert places(np.array([[1.0, 0.0, 1.0, 1.0, 2.0]]), 2).tolist() == [3]
+    assert list(int(places(np.zeros((1, 6)), n)[0]) for n in range(6)) == [1, 2, 3, 4, 5, 6]
 
 
 def test_the_residual_is_against_the_printed_score_and_refuses_another_function():
@@ -205,7 +206,28 @@ def test_deletion_of_equal_parts_falls_in_a_straight_line():
     level = type(scorer)(values={"text": torch.ones(10, 4, dtype=torch.double)}, weights=scorer.weights)
     trial = judged(level, {"text": np.arange(10.0)})["text"]
     assert trial.deletion.score == pytest.approx(1 - np.arange(11) / 10) and trial.deletion.area == pytest.approx(0.5)
-    assert not trial.passed and "no faster than chance" in trial.reason
+    assert not trial.passed and "not told apart from chance" in trial.reason and "0 of 20" in trial.reason
+
+
+def test_the_curve_of_chance_is_the_mean_of_the_random_ones_on_score_and_on_rank():
+    scorer = toy("text", tokens=12)
+    trial = judged(scorer, attribute(scorer, "shapley"))["text"]
+    assert trial.chance_deletion.area == pytest.approx(trial.random_deletion.mean())
+    assert trial.chance_insertion.area == pytest.approx(trial.random_insertion.mean())
+    assert trial.chance_deletion.rank_area == pytest.approx(trial.random_rank_deletion.mean())
+    assert trial.chance_insertion.rank_area == pytest.approx(trial.random_rank_insertion.mean())
+    assert len(trial.chance_deletion.rank) == len(trial.deletion.rank) == 13
+
+
+def test_a_case_is_told_apart_from_chance_by_nineteen_of_twenty_draws_not_by_their_mean():
+    scorer = toy("text", tokens=12)
+    trial = judged(scorer, attribute(scorer, "occlusion"))["text"]
+    level = trial.deletion.area
+    drawn = level + np.where(np.arange(20) < np.array([[1], [2]]), -0.1, 1.0)  # one and two of twenty are better
+    better, worse = (replace(trial, random_deletion=areas) for areas in drawn)
+    assert trial.passed and better.passed and better.beaten_deletion == 0.95
+    assert level < drawn[1].mean() and not worse.passed
+    assert "18 of 20" in worse.reason and "19 are needed" in worse.reason
 
 
 def test_a_modality_that_changes_nothing_is_not_judged():
@@ -246,6 +268,18 @@ def test_the_search_takes_away_what_holds_the_first_place_and_nothing_else():
     states[:, 1] = torch.tensor([0, 0, 0, 0, 2.0, 2.0, 0, 0])  # words for item 1
     found = unseat(type(scorer)(values={"text": states}, weights={"text": weights}))
     assert found.found and found.gone("text") == (0, 2) and found.lead == 6.0
+
+
+def test_the_steps_told_are_measured_again_after_parts_were_put_back():
+    def rule(sums):
+        a, b, c = (1 - sums["text"][:, [n]] for n in range(3))  # 1 where that word is gone
+        lead = 1 - 0.5 * a - 0.1 * b - 0.1 * c - 0.9 * b * c
+        return torch.cat([lead, torch.zeros_like(lead)], 1)
+
+    states = torch.eye(3, dtype=torch.double)
+    found = unseat(type(toy("text"))(values={"text": states}, weights={"text": states}, rule=rule))
+    assert found.found and found.gone("text") == (1, 2)  # w0 was taken first, and turned out not to be needed
+    assert [step.lead for step in found.steps] == pytest.approx([0.9, -0.1])
 
 
 def test_an_item_whose_lead_nothing_can_cost_is_said_to_keep_it():

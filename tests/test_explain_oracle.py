@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from core.account import explain
 from core.domain import Interaction, Query
 from core.explain.attribution import attribute, own_score
+from core.explain.contributions import spread
 from core.explain.scorer import everything
-from core.explaining import Microscope
+from core.explaining import BASELINES, Microscope
 from core.features import catalogue_features
 from core.pipeline import Pipeline, load_run
 from core.rank import RANKERS
@@ -101,6 +103,7 @@ def encoded_once():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("core.scoring.item_media", media)
+        patch.setattr("core.explaining.item_media", media)
         yield
 
 
@@ -126,18 +129,38 @@ def test_of_every_ranker_base_and_contributions_are_what_recommend_prints(runs, 
         for item_id in pipeline.item_ids[::4][:9] + pipeline.item_ids[-1:]:
             scope = Microscope(pipeline, query, item_id, answer, pipeline.catalogue.root / "vectors")
             score = next(one.score for one in answer.items if one.item_id == item_id)
-            found = scope.contributions()["score"]
-            assert found.base + sum(found.phi.values()) == pytest.approx(score, abs=1e-5)
-            for row, value in enumerate(scope.scorer.coalitions()[:, scope.scorer.target]):
-                out = tuple(m for bit, m in enumerate(scope.players) if not row >> bit & 1)
+            for baseline in BASELINES:
+                found = scope.contributions(baseline)["score"]
+                assert found.base + sum(found.phi.values()) == pytest.approx(score, abs=1e-5) and found.accepted
+            again = scope.scorer.of_media([scope.scorer.media])[0, scope.scorer.target]
+            assert again == pytest.approx(score, abs=1e-2)  # encoded anew, it is the kept one but for half precision
+            values = spread(scope.scorer.coalitions(), scope.players, scope.listed)[:, scope.scorer.target]
+            for row, value in enumerate(values):
+                out = tuple(m for bit, m in enumerate(scope.listed) if not row >> bit & 1)
                 if out not in printed:
                     items = pipeline.recommend(query, top=99, without=out).items
                     printed[out] = {one.item_id: one.score for one in items}
                 assert value == pytest.approx(printed[out][item_id], abs=1e-5)
             if rank in ONLY_IDS:
-                assert all(value == 0 for one in scope.contributions().values() for value in one.phi.values())
+                assert len(values) == 4 and scope.in_path == {"text": False, "image": False}
+                assert all(one.phi == {"text": 0.0, "image": 0.0} for one in scope.contributions().values())
             cases += 1
     assert cases == 50
+
+
+@pytest.mark.parametrize("rank", ONLY_IDS)
+def test_a_ranker_of_ids_is_explained_without_words_and_patches(runs, rank):
+    pipeline, vectors = runs(rank), runs(rank).catalogue.root / "vectors"
+    query = Query(user=next(iter(pipeline.user_rows)))
+    for first in pipeline.recommend(query, top=3).items:
+        told = explain(pipeline, query, first.item_id, vectors, against=pipeline.item_ids[7])
+        assert told["shapley"]["score"] == {"text": 0.0, "image": 0.0} and told["rank"] == first.rank
+        assert told["in_scoring_path"] == {"text": False, "image": False}
+        assert told["words"] == told["patches"] == [] and told["methods"] == {} and not told["faithfulness"]["passed"]
+        assert told["against"]["difference"] == told["against"]["base"]
+        scope = Microscope(pipeline, query, first.item_id, pipeline.recommend(query, top=99), vectors)
+        assert scope.unseating.steps == () and not scope.unseating.found
+        assert scope.weights() is None and scope.maps == scope.interventions == scope.gates == {}
 
 
 def keep_as_features(scorer):

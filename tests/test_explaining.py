@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from core.account import explain
 from core.domain import Query
 from core.errors import InputError, UnknownNameError
 from core.explain.scorer import everything, masked_scores
-from core.explaining import Microscope, edited, explain
-from core.scoring import scorer_for
+from core.explaining import Microscope, edited
+from core.scoring import item_media, scorer_for
 from tests.tiny_microscope import tiny_pipeline
 from tests.toys import paint
 
@@ -99,6 +100,29 @@ def test_popularity_looks_at_no_modality(tmp_path):
         scorer_for(pipeline, Query.of(text=WORDS), "t04", tmp_path / "vectors")
 
 
+def test_equal_scores_have_the_place_of_their_card(tmp_path):
+    pipeline, query = tiny_pipeline(tmp_path, rank="popularity"), Query(user="u001")
+    answer = pipeline.recommend(query, top=99)
+    assert len({one.score for one in answer.items}) < len(answer.items)
+    for card in answer.items[:9]:
+        scope = Microscope(pipeline, query, card.item_id, answer, tmp_path / "vectors")
+        assert scope.place == card.rank and scope.contributions()["rank"].full == -card.rank
+
+
+@pytest.mark.parametrize("item_id", ["t04", "t35"])  # the second has words alone, so that nothing is left of it
+@pytest.mark.parametrize("gone", [("image",), ("text",), ("text", "image")])
+def test_what_is_left_out_of_every_item_is_left_out_of_its_account(pipeline, gone, item_id):
+    query, vectors = Query(user="u001"), pipeline.catalogue.root / "vectors"
+    told = explain(pipeline, query, item_id, vectors, without=gone)
+    card = next(one for one in pipeline.recommend(query, top=99, without=gone).items if one.item_id == item_id)
+    assert told["score"] == pytest.approx(card.score) and told["rank"] == card.rank and told["accepted"]
+    assert set(told["shapley"]["score"]) == {"text", "image"} - set(gone) - ({"image"} if item_id == "t35" else set())
+    assert told["base"] == pytest.approx(printed(pipeline, query, item_id, ("text", "image")), abs=1e-5)
+    scope = Microscope(pipeline, query, item_id, pipeline.recommend(query, without=gone), vectors, without=gone)
+    whole = scope.scorer.coalitions()[-1]
+    assert whole == pytest.approx(scope.answer.coalitions[-1], abs=1e-5)  # of every other item as well
+
+
 def test_the_words_and_cells_are_those_of_the_question(scope):
     units = scope.scorer.units
     assert units["text"].names == tuple(WORDS.split())
@@ -115,6 +139,22 @@ def test_every_baseline_ends_at_the_printed_score(scope):
         scope.contributions("noise")
 
 
+def test_one_named_item_may_stand_where_a_modality_is_taken_away(pipeline, scope):
+    [own] = item_media(pipeline, [pipeline.item_ids.index("t08")], scope.vectors)
+    found, scores = scope.contributions(other="t08")["score"], scope.scorer.of_media([own])
+    assert found.base == pytest.approx(scores[0, scope.scorer.target], abs=1e-6) and found.accepted
+    assert found.base != pytest.approx(scope.contributions()["score"].base, abs=1e-3)
+    with pytest.raises(UnknownNameError, match="unknown item"):
+        scope.contributions(other="t99")
+
+
+def test_all_media_of_a_modality_are_exchanged_for_all_of_the_other_item(pipeline, scope):
+    every = item_media(pipeline, range(len(pipeline.item_ids)), scope.vectors)
+    whole = {tuple(len(one.get(m, ())) for m in scope.players) for one in every}
+    drawn = {tuple(len(one[m]) for m in scope.players) for one in scope.others}
+    assert drawn <= whole and max(text for text, _ in drawn) > 1
+
+
 def test_swapping_a_modality_for_its_own_changes_nothing(scope):
     same = scope.scorer.instead({"image": scope.scorer.media["image"]})
     assert float(same.whole_scores()[0, scope.scorer.target]) == pytest.approx(scope.printed, abs=1e-5)
@@ -128,6 +168,21 @@ def test_why_not_is_the_difference_of_the_two_scores(scope):
     assert split.full == pytest.approx(scope.printed - other.score, abs=1e-5)
     assert split.base + sum(split.phi.values()) == pytest.approx(split.full, abs=1e-9)
     assert weights is not None and len(weights["text"]) == len(WORDS.split())
+
+
+def test_why_not_of_a_known_user_is_the_difference_of_two_items_with_their_own_words(pipeline):
+    query = Query(user="u001")
+    answer = pipeline.recommend(query, top=3)
+    scope = Microscope(pipeline, query, "t04", answer, pipeline.catalogue.root / "vectors")
+    for other_id in ("t08", "t35"):  # neither need be printed; the second has no photo
+        split, weights = scope.why_not(other_id)
+        other = scope.beside(other_id)
+        assert split.full == pytest.approx(scope.printed - printed(pipeline, query, other_id, ()), abs=1e-5)
+        assert split.base + sum(split.phi.values()) == pytest.approx(split.full, abs=1e-9) and split.accepted
+        mine, theirs = (one.contributions()["score"].phi for one in (scope, other))
+        assert split.phi == pytest.approx({m: mine[m] - theirs.get(m, 0.0) for m in mine}, abs=1e-9)
+        assert len(weights["text"]) == len(scope.scorer.units["text"])
+        assert len(other.weights()["text"]) == len(other.scorer.units["text"])
 
 
 def test_history_effects_are_leaving_one_out(pipeline):

@@ -10,9 +10,9 @@ import soundfile
 from PIL import Image
 
 from core.__main__ import main
+from core.account import explain
 from core.domain import Query
 from core.errors import SettingsError
-from core.explaining import explain
 from core.figures import signed
 from core.workspace import Workspace
 

@@ -23,6 +23,12 @@ def register(commands: Any) -> None:
         "--baseline", choices=("absent", "mean", "others"), default="absent",
         help="what stands where a modality is taken away (default absent)",
     )  # fmt: skip
+    one.add_argument(
+        "--baseline-item",
+        metavar="ID",
+        help="what stands where a modality is taken away: this item, not --baseline",
+    )
+    one.add_argument("--against", metavar="ID", help="why not that one: the difference to this other item")
     one.add_argument("--method", help="how words and patches are weighed; a wrong name lists the known")
 
     one = add(
@@ -44,14 +50,15 @@ def explain(options: argparse.Namespace) -> Reply:
     workspace = workspace_of(options)
     catalogue = options.catalogue or workspace.run(options.run_name).catalogue
     query = query_of(options, workspace.known_user(catalogue, options.user) if options.user else None)
-    from core.explain.attribution import DEFAULT  # heavy: only when there is something to explain
-    from core.explaining import explain as account
+    from core.account import explain as account  # heavy: only when there is something to explain
+    from core.explain.attribution import DEFAULT
     from core.pipeline import open_pipeline
 
     pipeline = open_pipeline(workspace, options.run_name, options.catalogue)
     answer = account(
-        pipeline, query.without(*options.without), options.item, workspace.vectors,
-        baseline=options.baseline, method=options.method or DEFAULT,
+        pipeline, query, options.item, workspace.vectors,
+        baseline=options.baseline, method=options.method or DEFAULT, other=options.baseline_item,
+        against=options.against, without=tuple(options.without),
     )  # fmt: skip
     return Reply(answer=answer, lines=list(told(answer)))
 
@@ -66,16 +73,30 @@ def told(answer: dict[str, Any]) -> list[str]:
         + ", ".join(f"{value:+.4f} {m} ({answer['shares'].get(m, 0):.0%})" for m, value in score.items())
         + f"; residual {answer['residual']:+.1e}",
     ]
+    lines += [f"{m} is not in the scoring path of this ranker: exactly 0"
+              for m, inside in answer["in_scoring_path"].items() if not inside]  # fmt: skip
     words = sorted(answer["words"], key=lambda one: -abs(one["weight"]))[:8]
     if words:
         lines.append("words: " + ", ".join(f"{one['text']} {one['weight']:+.3f}" for one in words))
     lines += [f"photo {number}:\n" + "\n".join(" ".join(f"{v:+.2f}" for v in row) for row in grid)
               for number, grid in enumerate(answer["patches"], 1)]  # fmt: skip
     for m, one in verdict["by_modality"].items():
-        lines.append(
-            f"{answer['method']}, {m}: " + ("trusted here" if one["passed"] else f"not trusted: {one['reason']}")
-        )
-    return lines
+        lines.append(f"{answer['method']}, {m}: " + ("better than chance" if one["passed"] else one["reason"]))
+    return lines + told_against(answer["against"])
+
+
+def told_against(other: dict[str, Any] | None) -> list[str]:
+    if other is None:
+        return []
+    parts = ", ".join(f"{value:+.4f} {m}" for m, value in other["shapley"].items())
+    words = sorted(other["words"], key=lambda one: -abs(one["weight"]))[:8]
+    theirs = sorted(other["their_words"], key=lambda one: -abs(one["weight"]))[:8]
+    told = [f"against {other['item_id']}  {other['title']}  rank {other['rank']}: "
+            f"difference {other['difference']:+.4f}, {other['base']:+.4f} with nothing, {parts}"]  # fmt: skip
+    for whose, some in (("its words" if theirs else "words", words), ("the other's words", theirs)):
+        if some:
+            told.append(f"{whose}: " + ", ".join(f"{one['text']} {one['weight']:+.3f}" for one in some))
+    return told
 
 
 def audit(options: argparse.Namespace) -> Reply:

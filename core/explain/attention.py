@@ -18,7 +18,9 @@ Weights = dict[Modality, NDArray[np.float64]]  # per modality (n,) one weight a 
 def attention_maps(scorer: Scorer) -> dict[str, Weights]:
     """name -> weights of every word and patch. "pooling": the weights by which each modality's tokens became its
     vector, times the modality's gate; and, where the fuser has blocks that read tokens, "mean", "rollout" and "head 1"
-    ... of what its summary token read. Empty where a model has no attention."""
+    ... of what its summary token read. Empty where a model has no attention, or nothing to look at."""
+    if not scorer.players:
+        return {}
     with torch.no_grad():
         _, seen = scorer.attention({m: state[None] for m, state in scorer.states.items()})
     found: dict[str, dict[Modality, Tensor]] = {}

@@ -138,11 +138,11 @@ DEFAULT = "integrated"
 
 
 def attribute(scorer: Scorer, method: str = DEFAULT) -> Weights | None:
-    """Weights of every word and patch by a method; None where the method does not apply to this model. Unknown names
-    list the known."""
+    """Weights of every word and patch by a method; None where the method does not apply to this model, or nothing was
+    given that it could read. Unknown names list the known."""
     if method not in METHODS:
         raise UnknownNameError("method", method, METHODS)
-    return METHODS[method].run(scorer)
+    return METHODS[method].run(scorer) if scorer.players else None
 
 
 def own_score(scorer: Scorer) -> Callable[..., Tensor]:

@@ -63,10 +63,19 @@ def contribution(values: ArrayLike, players: Sequence[Modality], printed: float 
 
 
 def places(scores: NDArray[np.float64], target: int) -> NDArray[np.int64]:
-    """(B, N) -> (B,): the target's place from 1; ties go by a fixed permutation, never in the target's favour."""
-    order = np.random.default_rng(0).permutation(scores.shape[1])
+    """(B, N) -> (B,): the target's place from 1; equal scores stand by column, as in every printed list."""
     own = scores[:, target, None]
-    return 1 + ((scores > own) | ((scores == own) & (order < order[target])[None])).sum(1)
+    return 1 + (scores > own).sum(1) + (scores[:, :target] == own).sum(1)
+
+
+def spread(scores: NDArray[np.float64], players: Sequence[Modality], listed: Sequence[Modality]) -> NDArray[np.float64]:
+    """(2^M, ...) of the players -> (2^M', ...) of those listed, in binary order: one that is no player is not read, so
+    that with it and without it is the same row."""
+    bits = {m: 1 << bit for bit, m in enumerate(players)}
+    rows = [
+        sum(bits.get(m, 0) for bit, m in enumerate(listed) if row >> bit & 1) for row in range(1 << len(listed))
+    ]  # fmt: skip
+    return scores[rows]
 
 
 def contributions(

@@ -34,7 +34,7 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Unseating:
-    """The steps of the search; `found` says whether the target lost its place in the end."""
+    """The steps of the search; `found` says whether they cost the target its place. lead: before them."""
 
     steps: tuple[Step, ...]
     found: bool
@@ -46,28 +46,38 @@ class Unseating:
 
 def unseat(scorer: Scorer, most: int = MOST) -> Unseating:
     """Greedily takes away the word or patch that costs the target most of its lead over the best other item, until it
-    leads no more. Then puts back what turned out not to be needed, so that no smaller part of the change would do."""
+    leads no more. Then puts back what turned out not to be needed, so that no smaller part of the change would do, and
+    measures again what is left, in order: the steps told are steps that can be taken."""
     gone: list[tuple[Modality, int]] = []
-    steps: list[Step] = []
     lead, _ = leads(scorer, [gone])[0]
     start = lead
-    while lead > 0 and len(steps) < most:
+    while lead > 0 and len(gone) < most:
         left = [(m, n) for m, units in scorer.units.items() for n in range(len(units)) if (m, n) not in gone]
         if not left:
             break
         found = leads(scorer, [[*gone, one] for one in left])
         best = int(np.argmin([value for value, _ in found]))
         gone.append(left[best])
-        lead, rival = found[best]
-        m, unit = left[best]
-        steps.append(Step(modality=m, unit=unit, name=scorer.units[m].names[unit], lead=lead, rival=rival))
+        lead = found[best][0]
     if lead <= 0:
         for one in list(gone):
             without = [other for other in gone if other != one]
             if without and leads(scorer, [without])[0][0] <= 0:
                 gone = without
-    kept = tuple(step for step in steps if (step.modality, step.unit) in gone)
-    return Unseating(steps=kept, found=lead <= 0, lead=start)
+    steps = steps_of(scorer, gone)
+    return Unseating(steps=steps, found=bool(steps) and steps[-1].lead <= 0, lead=start)
+
+
+def steps_of(scorer: Scorer, gone: Sequence[tuple[Modality, int]]) -> tuple[Step, ...]:
+    """One after the other, up to the first that costs the place."""
+    if not gone:
+        return ()
+    found = leads(scorer, [gone[: count + 1] for count in range(len(gone))])
+    needed = next((number for number, (lead, _) in enumerate(found, 1) if lead <= 0), len(found))
+    return tuple(
+        Step(modality=m, unit=unit, name=scorer.units[m].names[unit], lead=lead, rival=rival)
+        for (m, unit), (lead, rival) in zip(gone[:needed], found[:needed], strict=True)
+    )
 
 
 def leads(scorer: Scorer, removals: Sequence[Sequence[tuple[Modality, int]]]) -> list[tuple[float, int]]:
@@ -76,7 +86,7 @@ def leads(scorer: Scorer, removals: Sequence[Sequence[tuple[Modality, int]]]) ->
     for row, gone in enumerate(removals):
         for m, unit in gone:
             kept[m][row, unit] = False
-    scores = masked_scores(scorer, kept)
+    scores = masked_scores(scorer, kept) if kept else scorer.coalitions()[-1:].repeat(len(removals), 0)
     own = scores[:, scorer.target].copy()
     scores[:, scorer.target] = -np.inf
     rival = scores.argmax(1)

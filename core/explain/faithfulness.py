@@ -21,6 +21,7 @@ from core.explain.scorer import Scorer, everything, masked_scores
 FEW = 32  # up to so many parts every single one is a step
 FRACTIONS = (0.0, 0.25, 0.5, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
 DRAWS = 20  # random orders
+BEATEN = 0.95  # share of the random orders that must be beaten, 19 of 20
 AGREES = 0.5  # |rank correlation| with a randomised model above which a picture does not depend on the model
 
 
@@ -43,34 +44,46 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One modality's order against random ones: its two curves, and the areas under theirs. A low deletion area and a
-    high insertion area are good."""
+    """One modality's order against random ones: its two curves, the mean of theirs (chance), and the area under each of
+    theirs. A low deletion area and a high insertion area are good."""
 
     deletion: Curve
     insertion: Curve
+    chance_deletion: Curve
+    chance_insertion: Curve
     random_deletion: NDArray[np.float64]
     random_insertion: NDArray[np.float64]
     random_rank_deletion: NDArray[np.float64]
+    random_rank_insertion: NDArray[np.float64]
+
+    @property
+    def beaten_deletion(self) -> float:
+        """Share of the random orders that made the score fall more slowly."""
+        return float((self.random_deletion > self.deletion.area).mean())
+
+    @property
+    def beaten_insertion(self) -> float:
+        """Share of the random orders that made the score rise more slowly."""
+        return float((self.random_insertion < self.insertion.area).mean())
 
     @property
     def passed(self) -> bool:
-        return (
-            self.deletion.area < self.random_deletion.mean() and self.insertion.area > self.random_insertion.mean()
-        )  # fmt: skip
+        return not self.reason
 
     @property
     def reason(self) -> str:
-        """Why it failed, "" where it passed."""
-        if self.deletion.area >= self.random_deletion.mean():
-            return (
-                f"taking away what it calls important lowered the score no faster than chance "
-                f"(area {self.deletion.area:.2f}, random {self.random_deletion.mean():.2f})"
-            )
-        if self.insertion.area <= self.random_insertion.mean():
-            return (
-                f"giving back what it calls important raised the score no faster than chance "
-                f"(area {self.insertion.area:.2f}, random {self.random_insertion.mean():.2f})"
-            )
+        """Why it is not told apart from chance, "" where it is."""
+        sides = (
+            ("taking away what it calls important lowered", self.beaten_deletion),
+            ("giving back what it calls important raised", self.beaten_insertion),
+        )
+        for told, beaten in sides:
+            if beaten < BEATEN:
+                draws = len(self.random_deletion)
+                return (
+                    f"not told apart from chance: {told} the score faster than {round(beaten * draws)} of {draws} "
+                    f"random orders did; {int(np.ceil(BEATEN * draws))} are needed"
+                )
         return ""
 
 
@@ -129,6 +142,17 @@ def trial_of(curves: Sequence[Curve], number: int, orders: int) -> Trial:
         random_deletion=np.array([one.area for one in chance[::2]]),
         random_insertion=np.array([one.area for one in chance[1::2]]),
         random_rank_deletion=np.array([one.rank_area for one in chance[::2]]),
+        random_rank_insertion=np.array([one.rank_area for one in chance[1::2]]),
+        chance_deletion=mean_curve(chance[::2]),
+        chance_insertion=mean_curve(chance[1::2]),
+    )
+
+
+def mean_curve(curves: Sequence[Curve]) -> Curve:
+    return Curve(
+        fractions=curves[0].fractions,
+        score=np.mean([one.score for one in curves], axis=0),
+        rank=np.mean([one.rank for one in curves], axis=0),
     )
 
 

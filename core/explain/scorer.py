@@ -121,6 +121,8 @@ def masked_scores(scorer: Scorer, kept: Kept) -> NDArray[np.float64]:
 
 def in_scoring_path(scorer: Scorer, seed: int = 0) -> dict[Modality, bool]:
     """Whether any score changes, bitwise, when a modality's states are replaced by noise."""
+    if not scorer.players:
+        return {}
     generator = torch.Generator().manual_seed(seed)
     keep = {m: torch.ones(1, len(scorer.states[m]), dtype=torch.bool) for m in scorer.players}
     with torch.no_grad():
