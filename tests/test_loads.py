@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from bench import load
-from bench.harden import loads_group
 
 
 def apart(work, *given):
@@ -30,8 +29,3 @@ def test_l10_the_errors_page_shows_a_page_of_its_cases(tmp_path):
     row = apart(load.l10, tmp_path, 1500)
     assert row.passed and not row.errors, row.line
     assert row.found["MB page"] < 1
-
-
-def test_ten_loads_are_counted():
-    rows = [load.Row(id=f"L{n}", title="", wanted="", passed=n != 9) for n in range(1, 11)]
-    assert loads_group(rows).line == "loads: 9 of 10; not passed: L9"
