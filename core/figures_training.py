@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 CURVE_COLOR = {"mrr": "#56B4E9", "ndcg@10": "#D55E00", "recall@20": "#8C6BB1", "ndcg@20": "#D55E00"}
 FLOOR_COLOR = {"popularity": "#7F7F7F", "chance": "#9A8B00", "oracle": "#009E73"}
 LINE, REFERENCE, ALIGNED = "#4C8DC4", "#D55E00", "#9A8B00"
-HIDDEN = {"epoch", "selection", "loss"}
+HIDDEN = {"epoch", "selection", "loss", "error", "kept"}  # error, in stars, is on another scale
+UNTOLD = ("epoch", "selection", "kept")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +36,15 @@ def curve_word(name: str) -> str:
         return f"{word_of(left)} and {word_of(right)} of a product find each other (recall@1)"
     if name.startswith("mrr_"):
         return f"held-out queries, {word_of(name.removeprefix('mrr_'))} alone (MRR)"
-    known = {"mrr": "held-out queries, whole (MRR)", "loss": "training loss"}
+    known = {"mrr": "held-out queries, whole (MRR)", "loss": "training loss",
+             "accuracy": "held-out ratings, share of right stars", "error": "held-out ratings, squared error"}  # fmt: skip
     return known.get(name, f"held-out likes of users ({name.upper().replace('RECALL', 'recall')})")
+
+
+def best_epoch_of(rows: Sequence[Mapping[str, float]]) -> int:
+    """Whose weights are kept so far: as the ranker's own epochs tell it, whose scale is another than the vectors'."""
+    best = max(rows, key=lambda row: row.get("selection", row.get("recall@20", 0.0)))["epoch"]
+    return int(rows[-1].get("kept", best))
 
 
 def curves_figure(rows: Sequence[Mapping[str, float]], best_epoch: int | None = None) -> go.Figure:
@@ -73,7 +81,7 @@ def curves_alt(rows: Sequence[Mapping[str, float]]) -> str:
     """The curves in words: where each stands now."""
     if not rows:
         return "Curves of a training that has not finished an epoch yet"
-    now = {name: value for name, value in rows[-1].items() if name not in ("epoch", "selection")}
+    now = {name: value for name, value in rows[-1].items() if name not in UNTOLD}
     told = "; ".join(f"{curve_word(name)} {value:.3f}" for name, value in now.items())
     return f"Curves over {len(rows) - 1} epochs. Now: {told}"
 

@@ -19,6 +19,7 @@ from core.errors import SettingsError
 from core.evaluate.splits import leave_last
 from core.evaluate.vectors import MEASURED, unpack
 from core.features import Features
+from core.figures_training import best_epoch_of
 from core.train import train_run
 from core.train.build import training_data
 from core.train.loop import Trainer
@@ -68,6 +69,52 @@ def test_what_was_killed_after_two_epochs_goes_on_and_ends_with_the_same_weights
     assert "epoch 2 of 4" not in seen and "epoch 3 of 4" in seen
     assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
     assert told(tmp_path / "killed")["training"] == told(tmp_path / "whole")["training"]
+
+
+@pytest.mark.parametrize("rank", ["sequential", "rating", "multimodal"])
+@pytest.mark.parametrize("protocol", ["everything", "random"])
+def test_a_ranker_that_was_stopped_in_its_own_epochs_goes_on_to_the_same_weights(tmp_path, monkeypatch, rank, protocol):
+    """Also where nothing is held out to choose an epoch by."""
+    monkeypatch.setattr("core.train.second.EPOCHS", 9)
+    monkeypatch.setattr("core.train.second.UNJUDGED", 9)
+    if rank == "multimodal":
+        monkeypatch.setattr("core.train.run.learns_second", lambda model, data: True)  # as without queries
+
+    def stop(label, fraction, figures):
+        if label == "ranker, epoch 3":
+            raise KeyboardInterrupt
+
+    given = {"rank": rank, "protocol": protocol, "epochs": 1, "patience": 3}
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "cut", on_step=stop, **given)
+    train(tmp_path / "cut", resume=True, **given)
+    train(tmp_path / "whole", **given)
+    assert told(tmp_path / "cut")["training"] == told(tmp_path / "whole")["training"]
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+    [last] = told(tmp_path / "cut")["training"]["curves"][-1:]
+    assert last["kept"] == told(tmp_path / "cut")["training"]["best_epoch"]
+    figures = {"rating": {"accuracy"}}.get(rank, {"ndcg@10", "recall@20"} if protocol == "random" else set())
+    assert figures <= set(last)
+
+
+def test_a_training_that_was_stopped_in_the_rankers_epochs_can_be_begun_anew(tmp_path):
+    def stop(label, fraction, figures):
+        if label == "ranker, epoch 1":
+            raise KeyboardInterrupt
+
+    given = {"rank": "sequential", "epochs": 1, "patience": 1}
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "run", on_step=stop, **given)
+    assert list((tmp_path / "run" / "checkpoint").glob("ranker-*"))
+    train(tmp_path / "run", **given)
+    assert not (tmp_path / "run" / "checkpoint").exists()
+
+
+def test_the_best_epoch_of_a_curve_is_that_of_its_own_phase():
+    rows = [{"epoch": 0.0, "selection": 0.9}, {"epoch": 1.0, "selection": 1.4}]
+    assert best_epoch_of(rows) == 1
+    own = [{"epoch": 2.0, "selection": 0.1, "kept": 2.0}, {"epoch": 3.0, "selection": 0.2, "kept": 3.0}]
+    assert best_epoch_of(rows + own) == 3
 
 
 def test_a_run_that_is_whole_leaves_no_checkpoint(tmp_path):

@@ -55,13 +55,14 @@ def best_unknown(
 def held_metrics(
     score: Callable[[Tensor], Tensor], likes: Likes, held: Likes, users: Tensor, k: int = 20, block: int = 512
 ) -> dict[str, Tensor]:
-    """recall@k and ndcg@k, one value a user (B,), of held-out likes among all items but the user's training ones."""
+    """recall@k, ndcg@k (and ndcg@10 below it), one value a user (B,), of held-out likes among all items but the user's
+    training ones."""
     hits, start = torch.zeros(len(users), k, dtype=torch.bool), 0
     for part, best in best_unknown(score, likes, users, k, block):
         hits[start : start + len(part), : best.shape[1]] = held.hold(part[:, None], best).cpu()
         start += len(part)
-    found = hit_metrics(hits.numpy(), held.user_counts[users].cpu().numpy(), (k,))
-    return {name: torch.from_numpy(found[name]) for name in (f"recall@{k}", f"ndcg@{k}")}
+    found = hit_metrics(hits.numpy(), held.user_counts[users].cpu().numpy(), (k, min(k, 10)))
+    return {name: torch.from_numpy(found[name]) for name in (f"recall@{k}", f"ndcg@{k}", f"ndcg@{min(k, 10)}")}
 
 
 class TableTrainer:

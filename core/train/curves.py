@@ -36,6 +36,6 @@ class Curves:
 
             self._events = SummaryWriter(str(self.folder / EVENTS), purge_step=epoch)
         for name, value in rows[-1].items():
-            if name != "epoch":
+            if name not in ("epoch", "kept"):
                 self._events.add_scalar(name.replace("@", "_at_"), value, epoch)
         self._events.flush()

@@ -259,8 +259,7 @@ def forget(out: Path, kept: Mapping[str, Checkpoint], curves: bool = True) -> No
     """The checkpoints go, and with them the curves of an earlier training."""
     for one in kept.values():
         one.remove()
-    if (out / "checkpoint").is_dir():
-        (out / "checkpoint").rmdir()
+    shutil.rmtree(out / "checkpoint", ignore_errors=True)  # those of a ranker's own epochs among them
     if curves:
         (out / CURVES).unlink(missing_ok=True)
         shutil.rmtree(out / EVENTS, ignore_errors=True)

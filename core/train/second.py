@@ -43,7 +43,8 @@ class SecondTrainer:
         """Epochs of the ranker are counted on from those of the vectors, and are kept like them."""
         tell = on_step or (lambda label, fraction, figures: None)
         _, rows = self.first.fit(lambda label, done, row: tell(label, done * 0.7, row), stop_after, checkpoint, curves)
-        second = replace(checkpoint, path=checkpoint.path.with_name("ranker.safetensors")) if checkpoint else None
+        name = f"ranker-{checkpoint.path.name}" if checkpoint else ""
+        second = replace(checkpoint, path=checkpoint.path.with_name(name)) if checkpoint else None
         return self.fit_ranker(tell, rows, second, curves)
 
     def fit_ranker(
@@ -56,26 +57,31 @@ class SecondTrainer:
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda epoch: 1.0)
         state = checkpoint.restore(ranker, optimiser, schedule, self.draws) if checkpoint else None
         if state is None:
-            state = Progress(order=[], best={"selection": job.judge()}, weights=kept(ranker))
+            state = Progress(order=[], best={"selection": selection(job.judge(), 0)}, weights=kept(ranker))
             state.curves = [*rows]
         while state.epoch < job.longest and state.epoch - state.best_epoch < self.settings.patience and len(job):
             ranker.train()
             loss = job.epoch(optimiser, self.draws)
             ranker.eval()
             state.epoch += 1
-            found = job.judge()
-            state.curves.append({"epoch": float(begun + state.epoch), "loss": loss, "selection": found})
+            figures = job.judge()
+            found = selection(figures, state.epoch)
             if found > state.best["selection"]:
                 state.best, state.best_epoch, state.weights = {"selection": found}, state.epoch, kept(ranker)
+            told = {"epoch": float(begun + state.epoch), "loss": loss, "selection": found}
+            state.curves.append({**told, **figures, "kept": float(begun + state.best_epoch)})
             if checkpoint:
                 checkpoint.save(state, ranker, optimiser, schedule, self.draws)
             if curves:
                 curves.write(state.curves)
             tell(f"ranker, epoch {state.epoch}", 0.7 + 0.3 * state.epoch / job.longest, state.curves[-1])
         ranker.load_state_dict(state.weights)
-        if checkpoint:
-            checkpoint.remove()
         return begun + state.best_epoch, state.curves
+
+
+def selection(figures: dict[str, float], epoch: int) -> float:
+    """What epochs are chosen by; the last one where nothing is held out. No state: a resumed training sees the same."""
+    return figures.get("error", figures.get("recall@20", float(epoch))) * (-1 if "error" in figures else 1)
 
 
 class Kind:
@@ -113,21 +119,21 @@ class LikesKind(Kind):
 
     def __init__(self, ranker: Any, data: TrainingData, first: Trainer, settings: RunSettings) -> None:
         super().__init__(ranker, data, first, settings)
-        self.likes, self.held, self.judged_at = training_likes(data), held_likes(data), 0.0
+        self.likes, self.held = training_likes(data), held_likes(data)
         self.judged = torch.nonzero(self.held.user_counts)[:JUDGED_USERS, 0]
 
     @torch.no_grad()
-    def judge(self) -> float:
+    def judge(self) -> dict[str, float]:
         if not len(self.judged):
-            self.judged_at += 1.0  # nothing to choose by: the last epoch is kept
-            return self.judged_at
+            return {}
 
         def score(users: Tensor) -> Tensor:
             rows = users.tolist()
             history = History.of([self.histories[user] for user in rows], rows).to(self.device)
             return self.ranker.score_users(history, self.items, self.known).cpu()
 
-        return float(held_metrics(score, self.likes, self.held, self.judged)["recall@20"].mean())
+        found = held_metrics(score, self.likes, self.held, self.judged)
+        return {name: float(found[name].mean()) for name in ("recall@20", "ndcg@10")}
 
 
 class SequenceKind(LikesKind):
@@ -236,15 +242,16 @@ class RatingKind(Kind):
         return before, written
 
     @torch.no_grad()
-    def judge(self) -> float:
+    def judge(self) -> dict[str, float]:
         rows = self.rows[: self.apart]
         if not len(rows):
-            return 0.0
+            return {"error": 0.0}  # too few ratings to set any apart: none is better than the first
         before, written = self.logits(rows)
         stars = rows[:, 2] + 1.0
         error = (expected(before) - stars).square().mean()
         told = rows[:, 3] >= 0
-        return -float(error + ((expected(written) - stars[told]).square().mean() if told.any() else 0.0))
+        whole = error + ((expected(written) - stars[told]).square().mean() if told.any() else 0.0)
+        return {"error": float(whole), "accuracy": float((before.argmax(1) == rows[:, 2]).float().mean())}
 
 
 def kept(module: torch.nn.Module) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ import streamlit as st
 from core.domain import Recommendation
 from core.errors import FusescopeError
 from core.figures import no_photo, shorten
-from core.figures_training import curve_word, curves_alt, curves_figure
+from core.figures_training import UNTOLD, best_epoch_of, curve_word, curves_alt, curves_figure
 from pages.shared import parts, wording
 from pages.shared.job_parts import job_row
 from pages.shared.theme import literal
@@ -87,14 +87,13 @@ def curves(run: str, rows: Sequence[Mapping[str, float]], *, as_table: bool) -> 
     if not rows:
         st.caption("They appear after its first epoch.")
         return
-    best = max(rows, key=lambda row: row.get("selection", row.get("recall@20", 0.0)))
     if as_table:
-        names = [name for name in dict.fromkeys(name for row in rows for name in row) if name != "selection"]
+        names = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in UNTOLD[1:]]
         table = [{curve_word(n) if n != "epoch" else n: row.get(n) for n in names} for row in rows]
         st.dataframe(table, hide_index=True, alt=curves_alt(rows))
         return
     st.plotly_chart(
-        curves_figure(rows, int(best["epoch"])), key=f"models_curves_{run}", config=PLOTLY, alt=curves_alt(rows)
+        curves_figure(rows, best_epoch_of(rows)), key=f"models_curves_{run}", config=PLOTLY, alt=curves_alt(rows)
     )  # fmt: skip
     st.caption(wording.said(
         "Dotted upright line: the best epoch so far, whose weights are kept. All curves below the "
