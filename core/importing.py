@@ -20,7 +20,7 @@ from core.catalog.names import shown_name
 from core.cluster import INLINE, check_engine, encode_by_ray
 from core.domain import Catalogue, FeatureMatrix, Modality, Notice
 from core.errors import InputError, SettingsError
-from core.files import digest_bytes, write_atomic
+from core.files import digest_bytes, disk_error, write_atomic
 from core.store.values import RunInfo, count_media
 
 if TYPE_CHECKING:
@@ -129,15 +129,22 @@ def _unpacked(workspace: Workspace, source: Path, ask: Ask, photos: bool) -> Ite
     if not source.is_file() or source.suffix.lower() != ".zip":
         yield source, ()
         return
-    from core.catalog.archive import unpack_archive
-
     place = workspace.home / "incoming"
     place.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=place, prefix="zip-") as target:
-        inside = Path(target) / (shown_name(source.stem).strip(".") or "archive")
+        yield _unpack(source, Path(target), ask, photos)
+
+
+def _unpack(source: Path, target: Path, ask: Ask, photos: bool) -> tuple[Path, tuple[Problem, ...]]:
+    from core.catalog.archive import unpack_archive
+
+    try:
+        inside = target / (shown_name(source.stem).strip(".") or "archive")
         inside.mkdir()
         found = unpack_archive(source, inside, uploaded=ask.uploaded, photos=photos, on_step=ask.step)
-        yield found.folder, found.problems
+    except OSError as error:
+        raise disk_error(error, shown_name(source.name, "archive")) from error
+    return found.folder, found.problems
 
 
 def rejects_file(workspace: Workspace, name: str) -> Path:

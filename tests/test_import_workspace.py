@@ -1,5 +1,6 @@
 """Imports into a workspace: archives, matrices, ids alone, refusals; nothing half, nothing that cannot be compared."""
 
+import errno
 import json
 import zipfile
 from pathlib import Path
@@ -7,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import core.catalog.archive
 import core.importing
 from core.__main__ import main
 from core.catalog.report import RowsRefusedError
 from core.domain import MATRIX, Query
-from core.errors import ModelError, SettingsError
+from core.errors import ModelError, SettingsError, StoreError
 from core.features import catalogue_features, matrix_values, modalities_of
 from core.workspace import Workspace
 from tests.test_workspace import write_run
@@ -72,6 +74,24 @@ def test_a_zip_is_unpacked_in_private_and_leaves_nothing(workspace: Workspace, t
     done = workspace.import_folder(toy.with_suffix(".zip"), "toys", features={"image": Path("feat.npy")}, uploaded=True)
     assert (done.interactions, done.media) == (len(PAIRS), {"image": ITEMS})
     assert list((workspace.home / "incoming").iterdir()) == []
+
+
+def test_a_zip_on_a_full_disk_is_told_and_leaves_nothing(
+    workspace: Workspace, toy: Path, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with zipfile.ZipFile(toy.with_suffix(".zip"), "w") as archive:
+        for path in toy.iterdir():
+            archive.write(path, path.name)
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(core.catalog.archive, "_copy", full)
+    with pytest.raises(StoreError, match=r"toy\.zip: the disk is full") as caught:
+        workspace.import_folder(toy.with_suffix(".zip"), "toys", uploaded=True)
+    assert caught.value.code == "E-DISK-FULL"
+    assert not list((workspace.home / "incoming").glob("*"))
+    assert all(info.bundled for info in workspace.catalogues())
 
 
 def test_a_bad_row_of_a_benchmark_leaves_only_the_list_of_bad_rows(
