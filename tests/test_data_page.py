@@ -7,6 +7,7 @@ import io
 import json
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import streamlit as st
@@ -154,6 +155,17 @@ def test_a_folder_is_asked_for_only_at_this_very_machine(workspace, monkeypatch)
     assert not [one for one in at.text_input if one.key == choice.PATH]
     with pytest.raises(InputError, match="no such folder or zip on this machine"):
         data.import_path("shop", "relative/folder")
+
+
+@pytest.mark.parametrize(
+    ("headers", "address", "may"),
+    [({}, "127.0.0.1", True), ({}, None, True), ({}, "10.0.0.7", False),
+     ({"X-Forwarded-For": "10.0.0.7"}, "127.0.0.1", False), ({"Forwarded": "for=10.0.0.7"}, "127.0.0.1", False)],
+)  # fmt: skip
+def test_who_was_forwarded_by_a_proxy_does_not_sit_at_this_machine(monkeypatch, headers, address, may):
+    context = SimpleNamespace(headers=headers, ip_address=address)
+    monkeypatch.setattr(data, "st", SimpleNamespace(get_option=lambda name: "127.0.0.1", context=context))
+    assert data.may_name_a_folder() is may
 
 
 def test_what_an_import_refused_is_listed_and_can_be_downloaded(workspace, tmp_path):

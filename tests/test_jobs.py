@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from core.errors import InputError, JobError
 from core.jobs import queue
 from core.jobs.work import LEASE, Cancelled, Remaining, working
+from core.limits import LIMITS
 from core.store.jobs import change_job
 from core.store.values import JobInfo
 from core.workspace import Workspace
@@ -100,6 +102,17 @@ def test_a_second_start_of_the_same_work_is_refused(workspace: Workspace) -> Non
         assert queue.claim(workspace, "train", "another-run").state == "queued"
         assert queue.claim(workspace, "import", "a-run").state == "queued"
     assert queue.claim(workspace, "train", "a-run").state == "queued"
+
+
+def test_a_training_beyond_those_that_may_wait_is_refused_and_leaves_nothing(workspace: Workspace, monkeypatch) -> None:
+    monkeypatch.setattr("core.jobs.queue.LIMITS", replace(LIMITS, queue_waiting=2))
+    for name in "abc":
+        queue.claim(workspace, "train", name)
+    with pytest.raises(JobError, match="2 others wait for their turn already") as error:
+        queue.claim(workspace, "train", "d")
+    assert error.value.code == "E-QUEUE-FULL"
+    assert queue.claim(workspace, "import", "d").state == "queued"
+    assert sorted(job.target for job in queue.jobs(workspace) if job.kind == "train") == ["a", "b", "c"]
 
 
 def test_a_double_click_in_twenty_threads_starts_one_job(workspace: Workspace) -> None:

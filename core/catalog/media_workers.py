@@ -106,17 +106,20 @@ class Worker:
 
 
 class Clock:
-    """Kills a process that is not done in time; `rang` tells whether it did."""
+    """Kills a process that is not done in time, and never after its block; `rang` tells whether it did."""
 
     def __init__(self, seconds: float, process: subprocess.Popen) -> None:
         self.rang = False
+        self._over, self._lock = False, threading.Lock()
         self._process = process
         self._timer = threading.Timer(seconds, self._ring)
         self._timer.daemon = True
 
     def _ring(self) -> None:
-        self.rang = True
-        self._process.kill()
+        with self._lock:
+            if not self._over:
+                self.rang = True
+                self._process.kill()
 
     def __enter__(self) -> Clock:
         self._timer.start()
@@ -124,6 +127,8 @@ class Clock:
 
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
+        with self._lock:
+            self._over = True
 
 
 class Pool:
@@ -161,9 +166,13 @@ class Pool:
         shown, kind = shown_name(name, self.kind.missing), self.kind
         with Clock(self._seconds, worker.process) as clock:
             try:
-                return worker.read(data, name)
+                answer, lost = worker.read(data, name), None
             except (OSError, EOFError, ValueError) as error:
-                lost = error
+                answer, lost = None, error
+        if answer is not None:
+            if clock.rang:  # in the moment after its answer: this worker reads no more
+                worker.stop()
+            return answer
         if clock.rang:
             raise kind.error(
                 "E-WORKER-TIME",

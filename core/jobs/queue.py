@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from core.errors import JobError
 from core.files import disk_error
 from core.jobs.work import LEASE, already_running, this_host
+from core.limits import LIMITS
 from core.store.values import JobInfo
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def start(workspace: Workspace, kind: str, target: str, arguments: Sequence[str]
     """Run `python -m core KIND ARGUMENTS` on its own; it outlives this process and reports through the store.
 
     target: what it works on, such as the name of the catalogue or run; one job at a time for each (kind, target).
-    Raises JobError E-JOB-RUNNING.
+    Raises JobError E-JOB-RUNNING, E-QUEUE-FULL.
     """
     if kind not in KINDS:
         raise JobError("E-INPUT-VALUE", f'"{kind}" is no long work; {" or ".join(KINDS)} was expected.')
@@ -59,11 +60,12 @@ def start(workspace: Workspace, kind: str, target: str, arguments: Sequence[str]
 
 
 def claim(workspace: Workspace, kind: str, target: str, arguments: Sequence[str] = ()) -> JobInfo:
-    """A queued row of its own. Raises JobError E-JOB-RUNNING."""
+    """A queued row of its own. Raises JobError E-JOB-RUNNING, and E-QUEUE-FULL where too many wait for their turn."""
     from core.store.jobs import add_job
 
     _settle(workspace)
-    info = add_job(workspace.store, kind, target[:128], arguments, this_host())
+    most = LIMITS.queue_waiting + 1 if kind in ONE_AT_A_TIME else None
+    info = add_job(workspace.store, kind, target[:128], arguments, this_host(), most)
     if info is None:
         running = next((one for one in jobs(workspace, active=True) if (one.kind, one.target) == (kind, target)), None)
         raise already_running(kind, target, running.fraction if running else 0.0)

@@ -6,16 +6,22 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
+from core.errors import JobError
 from core.store.engines import Store
 from core.store.tables import JobRow
 from core.store.values import ACTIVE_STATES, JobInfo
 
 
-def add_job(store: Store, kind: str, target: str, arguments: Sequence[str], host: str) -> JobInfo | None:
-    """A new queued job, or None when one of its kind and target is active."""
+def add_job(
+    store: Store, kind: str, target: str, arguments: Sequence[str], host: str, most: int | None = None
+) -> JobInfo | None:
+    """A new queued job, or None when one of its kind and target is active.
+
+    most: active jobs of its kind, this one too. Raises JobError E-QUEUE-FULL.
+    """
     now = datetime.now(UTC)
     try:
         with store.writing() as session:
@@ -26,6 +32,10 @@ def add_job(store: Store, kind: str, target: str, arguments: Sequence[str], host
             )  # fmt: skip
             session.add(row)
             session.flush()
+            active = select(func.count()).where(JobRow.kind == kind, JobRow.state.in_(ACTIVE_STATES))
+            if most is not None and session.scalar(active) > most:
+                raise JobError("E-QUEUE-FULL", f"{most - 1} others wait for their turn already, and that is the most. "
+                               "Wait until one is done, or cancel one that waits.")  # fmt: skip
             return _info(row)
     except IntegrityError:
         return None

@@ -192,10 +192,17 @@ def template() -> bytes:
     return template_zip()
 
 
+FORWARDED = ("X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "X-Real-IP", "Via")
+
+
 def may_name_a_folder() -> bool:
-    """Whether who looks at this page sits at this very machine: only then may a folder of it be named."""
+    """Whether who looks at this page sits at this very machine: only then may a folder of it be named.
+
+    Through a proxy on this machine everybody comes from 127.0.0.1, so whoever was forwarded sits elsewhere.
+    """
     here = st.get_option("server.address") in ("127.0.0.1", "localhost", "::1")
-    return here and st.context.ip_address in (None, "127.0.0.1", "::1")
+    forwarded = any(st.context.headers.get(name) is not None for name in FORWARDED)
+    return here and not forwarded and st.context.ip_address in (None, "127.0.0.1", "::1")
 
 
 def suggested_name(file: str) -> str:
