@@ -36,8 +36,10 @@ def curve_word(name: str) -> str:
         return f"{word_of(left)} and {word_of(right)} of a product find each other (recall@1)"
     if name.startswith("mrr_"):
         return f"held-out queries, {word_of(name.removeprefix('mrr_'))} alone (MRR)"
-    known = {"mrr": "held-out queries, whole (MRR)", "loss": "training loss",
-             "accuracy": "held-out ratings, share of right stars", "error": "held-out ratings, squared error"}  # fmt: skip
+    known = {
+        "mrr": "held-out queries, whole (MRR)", "loss": "training loss",
+        "accuracy": "held-out ratings, share of right stars", "error": "held-out ratings, squared error",
+    }  # fmt: skip
     return known.get(name, f"held-out likes of users ({name.upper().replace('RECALL', 'recall')})")
 
 

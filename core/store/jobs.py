@@ -33,7 +33,7 @@ def add_job(
             session.add(row)
             session.flush()
             active = select(func.count()).where(JobRow.kind == kind, JobRow.state.in_(ACTIVE_STATES))
-            if most is not None and session.scalar(active) > most:
+            if most is not None and (session.scalar(active) or 0) > most:
                 raise JobError("E-QUEUE-FULL", f"{most - 1} others wait for their turn already, and that is the most. "
                                "Wait until one is done, or cancel one that waits.")  # fmt: skip
             return _info(row)
