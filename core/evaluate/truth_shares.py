@@ -236,39 +236,40 @@ def words_named(
     described = [" ".join(parts_of(item, "text")) for item in pipeline.catalogue.items]
     texts = [row.text for row in seen] if scope == "query" else described
     rarity = Counter(word for text in texts for word in set(tokens(text)))
-    ours, share, rarest, others, products = [], [], [], [], []
+    found, others, products = [], [], []
     for number in sorted(order):
         row, media = rows[number]
         names, weights = weighed_words(pipeline, features, row, media, method, scope)
-        hits = np.array([bool(named(word, lexicon) & cared(truth, row.user_id)) for word in names])
+        naming = [named(word, lexicon) for word in names]
+        hits = np.array([bool(one & cared(truth, row.user_id)) for one in naming])
         if weights is None or len(names) <= WORDS or not hits.any():
             continue
         common = np.array([min((rarity[one] for one in tokens(word)), default=rarity.total()) for word in names])
-        ours.append(hits[np.argsort(-weights)[:WORDS]].mean())
-        rarest.append(hits[np.argsort(common, kind="stable")[:WORDS]].mean())
-        share.append(hits.mean())
+        first = (hits[by[:WORDS]].mean() for by in (np.argsort(-weights), np.argsort(common, kind="stable")))
+        found.append((*first, hits.mean(), np.mean([bool(one) for one in naming])))
         products.append(row.item_id)
         if another:
             strangers = [user for user in pipeline.user_rows if user != row.user_id]
             asked = replace(row, user_id=str(np.random.default_rng(number).choice(strangers)))
             weights = weighed_words(pipeline, features, asked, media, method, scope)[1]
             others.append(hits[np.argsort(-weights)[:WORDS]].mean())
+    if not found:
+        return NO_WORDS
+    ours = [strongest for strongest, *_ in found]
     beside = {"over_another": asdict(paired(ours, others, products).difference)} if others else {}
-    return {**words_summary(ours, share, rarest, products), **beside, "method": method} if ours else NO_WORDS
+    return {**words_summary(found, products), **beside, "method": method}
 
 
-def words_summary(
-    ours: Sequence[float], share: Sequence[float], rarest: Sequence[float], products: Sequence[str]
-) -> dict[str, Any]:
-    """One number a case (n,); products: the units of every interval."""
+def words_summary(found: Sequence[tuple[float, float, float, float]], products: Sequence[str]) -> dict[str, Any]:
+    """Rows: cared for among the strongest, the rarest, all; naming any attribute. products: units of the intervals."""
+    ours, rarest, share, naming = (list(column) for column in zip(*found, strict=True))
     return {
         "precision@3": asdict(bootstrap(ours, products)),
-        "text_share": float(np.mean(share)),
-        "times_text_share": float(np.mean(ours) / np.mean(share)),
+        "text_share": float(np.mean(share)), "times_text_share": float(np.mean(ours) / np.mean(share)),
+        "attribute_share": float(np.mean(naming)), "times_attribute_share": float(np.mean(ours) / np.mean(naming)),
         "rarest_words": asdict(bootstrap(rarest, products)),
-        "over_rarest": asdict(paired(ours, rarest, products).difference),
-        "cases": len(ours),
-    }
+        "over_rarest": asdict(paired(ours, rarest, products).difference), "cases": len(ours),
+    }  # fmt: skip
 
 
 def weighed_words(
