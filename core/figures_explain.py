@@ -39,6 +39,12 @@ def tint(weight: float) -> tuple[int, int, int]:
     return red, green, blue
 
 
+def dim(weight: float) -> tuple[int, int, int]:
+    """The size of a weight as a grey: what explains nothing shows no sign."""
+    level = round(232 - 128 * min(1.0, abs(weight)) ** 0.8)
+    return level, level, level
+
+
 def ink(color: tuple[int, int, int]) -> str:
     """Black or white, whichever can be read on it."""
     red, green, blue = color
@@ -58,8 +64,11 @@ def _em(character: str) -> float:
     return 0.86 if character in "mwMW@%" else 0.68 if character.isupper() else 0.57
 
 
-def words_picture(words: Sequence[str], weights: Sequence[float], struck: Sequence[int] = ()) -> str:
-    """The words in their order as SVG, `WIDE` units wide, each on its colour; weights in [-1, 1].
+def words_picture(
+    words: Sequence[str], weights: Sequence[float], struck: Sequence[int] = (), *, grey: bool = False
+) -> str:  # fmt: skip
+    """The words in their order as SVG, `WIDE` units wide, each on its colour; weights in [-1, 1]. grey: of no sign,
+    for weights that explain nothing.
 
     Lines run from the right where the first letter does. Struck words are crossed out.
     """
@@ -71,7 +80,7 @@ def words_picture(words: Sequence[str], weights: Sequence[float], struck: Sequen
         wide = min(WIDE, width_of(shown) + 14)
         if x and x + wide > WIDE:
             x, y = 0.0, y + LINE
-        color = tint(weight)
+        color = dim(weight) if grey else tint(weight)
         left = WIDE - x - wide if mirrored else x
         drawn.append(_tile(shown, left, y, wide, color, weight, number in struck))
         x += wide + 5
@@ -104,11 +113,13 @@ def _tile(word: str, x: float, y: float, wide: float, color: tuple[int, int, int
     )
 
 
-def heat_picture(photo: Image, grid: NDArray[np.float64], opacity: float, side: int = 480) -> bytes:
+def heat_picture(
+    photo: Image, grid: NDArray[np.float64], opacity: float, side: int = 480, *, grey: bool = False
+) -> bytes:  # fmt: skip
     """The photo, at most `side` pixels, with a smooth overlay of a grid of weights in [-1, 1], as JPEG.
 
     Opacity 0 is the photo, 1 all colour where a weight is full. Under the overlay the photo fades to grey, so that its
-    own colours are not taken for weights.
+    own colours are not taken for weights. grey: of no sign, for weights that explain nothing.
     """
     from PIL import Image as images
 
@@ -116,10 +127,10 @@ def heat_picture(photo: Image, grid: NDArray[np.float64], opacity: float, side: 
     small.thumbnail((side, side))
     smooth = images.fromarray(np.asarray(grid, dtype=np.float32)).resize(small.size, images.Resampling.BICUBIC)
     weight = np.clip(np.asarray(smooth), -1, 1)[..., None]
-    color = np.where(weight >= 0, np.array(UP), np.array(DOWN))
+    color = np.array(dim(1.0)) if grey else np.where(weight >= 0, np.array(UP), np.array(DOWN))
     share = np.abs(weight) ** 0.8 * opacity
-    grey = np.asarray(small.convert("L"), dtype=np.float32)[..., None]
-    faded = np.asarray(small, dtype=np.float32) * (1 - 0.85 * opacity) + grey * 0.85 * opacity
+    plain = np.asarray(small.convert("L"), dtype=np.float32)[..., None]
+    faded = np.asarray(small, dtype=np.float32) * (1 - 0.85 * opacity) + plain * 0.85 * opacity
     blended = faded * (1 - share) + color * share
     buffer = io.BytesIO()
     images.fromarray(blended.round().astype(np.uint8)).save(buffer, "JPEG", quality=90)

@@ -27,6 +27,7 @@ PARTS, TRUST, WHY_NOT, WHAT_IF, FACTS, USED = (
     "Words, photos, moments", "How far to trust it", "Why not that one", "What if", "Users, facts, causes",
     "Is it used?",
 )  # fmt: skip
+MOST_LISTED = 2000  # products in the box of "why not"; of a larger catalogue those of the answer
 VALUES = {"score": "Score", "rank": "Rank", "top_k": "First ten"}
 
 
@@ -107,7 +108,7 @@ def draw_split(scope: explain_services.Microscope) -> None:
         parts.refusal(AddressError("E-MODEL-SUM", told), title="This account is not accepted")
         return
     explain_parts.split_chart(chosen, str(value), scope.scorer.scope, as_table)
-    explain_parts.small_print(scope, found["score"], scope.sensitivity())
+    explain_parts.small_print(scope, chosen, scope.sensitivity())
 
 
 def choose_method(scope: explain_services.Microscope) -> str:
@@ -183,9 +184,9 @@ def draw_words(scope: explain_services.Microscope, weights: dict, touched: int |
         own = explain_services.scaled({"text": between[touched]}, "text")
         told = "what it read in the words" if how == "attention" else "where it only works together with the words"
         st.caption(f"For the patch in {scope.scorer.units['image'].names[touched]}: {told}.")
-    explain_parts.words(scope, own * (0.0 if grey and touched is None else 1.0))
+    explain_parts.words(scope, own, grey=grey and touched is None)
     if grey and touched is None:
-        st.caption("Greyed out: on this case the method does not show what the words did. The reason stands above.")
+        st.caption(explain_media.GREYED.format(word="words"))
 
 
 def draw_photos(
@@ -201,11 +202,10 @@ def draw_photos(
         told = "what it read in the photo" if how == "attention" else "where it only works together with the photo"
         st.caption(f"For the word “{literal(word)}”: {told}.")
     elif grey:
-        own = own * 0.0
-        st.caption("Greyed out: on this case the method does not show what the photo did. The reason stands above.")
+        st.caption(explain_media.GREYED.format(word="photo"))
     photos = explain_services.photos(scope, shop)
     for number, photo in enumerate(photos):
-        explain_parts.photo(scope, photo, own, number, opacity)
+        explain_parts.photo(scope, photo, own, number, opacity, grey=grey and touched is None)
 
 
 @st.fragment
@@ -227,8 +227,10 @@ def draw_trust(scope: explain_services.Microscope) -> None:
         st.caption(f"Taking the {word_of(m)} away does not change this score, so there is nothing to test.")
         return
     explain_parts.trust_chart(rows, m, as_table)
-    best = next(iter(verdicts))
-    explain_parts.curve_chart(verdicts[best][m], titles[best], m)
+    tested = [name for name, one in verdicts.items() if m in one and one[m].trial is not None]
+    chosen = st.selectbox("Curves of", tested, format_func=titles.get, key="explain_trust_method", width=300)
+    if chosen:
+        explain_parts.curve_charts(verdicts[chosen][m], titles[chosen], m, as_table)
     st.caption(
         "Masked at the token states, 20 random orders, seed 0; 3 random models. Only the order of parts is tested, and "
         "what is left after taking parts away is unlike anything the model was trained on."
@@ -244,13 +246,13 @@ def draw_trust(scope: explain_services.Microscope) -> None:
 @st.fragment
 def draw_why_not(scope: explain_services.Microscope, answer: Recommendation, shop: services.Shop) -> None:
     """The difference of two products' scores, over modalities, words and patches."""
-    if scope.scorer.scope != "query":
-        st.caption(wording.said("Two products can be compared before a question of words or photos."))
-        return
-    labels = {f"{one.rank}. {shorten(one.title, 60)}": one.item_id for one in answer.items
-              if one.item_id != scope.item_id}  # fmt: skip
-    chosen = st.selectbox("Why not", list(labels), key=explain_visit.OTHER, help="What to compare with.")
-    other = labels.get(str(chosen))
+    labels = {one.item_id: f"{one.rank}. {shorten(one.title, 60)}" for one in answer.items}
+    if len(shop.titles) <= MOST_LISTED:
+        labels |= {one: shorten(title, 60) for one, title in shop.titles.items() if one not in labels}
+    others = [one for one in labels if one != scope.item_id]
+    other = st.selectbox(
+        "Why not", others, key=explain_visit.OTHER, format_func=labels.get, help="What to compare with."
+    )  # fmt: skip
     if other is None:
         return
     found, weights = scope.why_not(other)
@@ -261,7 +263,8 @@ def draw_why_not(scope: explain_services.Microscope, answer: Recommendation, sho
     with left:
         explain_parts.difference_chart(found, own, theirs)
         if weights is not None and "text" in weights:
-            st.caption("Green words spoke for the first, purple ones for the second.")
+            st.caption("Green words spoke for the first, purple ones for the second." if scope.scorer.scope == "query"
+                       else wording.said("The words of the first product before this user."))  # fmt: skip
             explain_parts.words(scope, explain_services.scaled(weights, "text"))
     with right:
         if weights is not None and "image" in weights:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 from core.domain import Query
 from core.evaluate.audits import keep_audit
 from core.explain.faithfulness import Trial
+from core.figures_explain import words_picture
 from pages.shared import explain_services, explain_visit, services
 from tests.test_pages import count_elements, images, said
 from tests.tiny_microscope import tiny_pipeline
@@ -75,7 +77,7 @@ def test_a_product_is_explained_with_its_photo_its_split_and_the_small_print(wor
     assert at.selectbox(key=explain_visit.ITEM).value == f"1. {first.title}"
     text = said(at)
     assert f"score **{first.score:.3f}**" in text.replace("\u2212", "-") and "**1st** of 36" in text
-    for told in ("Residual", "are no contributions", "they disagree with the shares", "Against other baselines"):
+    for told in ("Residual", "are no contributions", "they disagree with the shares", "gainst other baselines"):
         assert told in text
     chart = at.get("plotly_chart")[0].proto
     assert "words" in chart.alt and "photo" in chart.alt
@@ -138,7 +140,11 @@ def test_a_method_that_fails_is_greyed_out_with_the_reason(world, monkeypatch):
 
 def test_trust_shows_every_method_and_how_to_audit_the_run(world):
     at = opened(look(world), "How far to trust it")
-    assert "python -m core audit" in said(at) and len(at.get("plotly_chart")) == 3
+    assert "python -m core audit" in said(at) and len(at.get("plotly_chart")) == 4
+    charts = [chart.proto.alt for chart in at.get("plotly_chart")]
+    assert any(", score: from" in told for told in charts) and any(", rank: from" in told for told in charts)
+    at.selectbox(key="explain_trust_method").set_value("occlusion").run()
+    assert not at.exception and any("Leaving out" in chart.proto.alt for chart in at.get("plotly_chart"))
     at.toggle(key="explain_trust_table").set_value(True).run()
     assert {"deletion", "random deletion", "reason"} <= set(at.dataframe[0].value.columns)
 
@@ -159,6 +165,26 @@ def test_striking_a_word_asks_again_and_shows_who_moved(world):
     assert len(moved) > len(calm)
     at.button(key="explain_back").click().run()
     assert not at.exception and "Nothing is changed yet" in said(at)
+
+
+def test_a_weight_that_was_moved_is_a_change_and_goes_back_with_the_rest(world):
+    at = opened(look(world), "What if")
+    at.slider(key=explain_visit.WEIGHT["text"]).set_value(0.0).run()
+    assert not at.exception and "Nothing is changed yet" not in said(at)
+    at.button(key="explain_back").click().run()
+    assert at.slider(key=explain_visit.WEIGHT["text"]).value == 1.0 and "Nothing is changed yet" in said(at)
+
+
+def test_two_products_are_compared_before_a_known_user_as_well(world):
+    at = opened(look(world, Query(user="u001")), "Why not that one")
+    assert not at.exception and ("ahead of" in said(at) or "behind" in said(at))
+
+
+def test_what_explains_nothing_is_drawn_in_greys():
+    plain = words_picture(["red", "mug"], [1.0, -1.0], grey=True)
+    fills = re.findall(r'fill="#(..)(..)(..)"/>', plain)
+    assert len(fills) == 2 and all(len(set(one)) == 1 for one in fills) and len(set(fills)) == 1
+    assert words_picture(["red", "mug"], [1.0, 0.0], grey=True) != words_picture(["red", "mug"], [0.0, 1.0], grey=True)
 
 
 def test_covering_half_of_the_photo_asks_again(world):

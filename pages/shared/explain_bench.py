@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from core.domain import Recommendation
+from core.domain import Modality, Recommendation
 from core.errors import FusescopeError
 from core.figures import color_of, signed, word_of
 from pages.shared import explain_media, explain_parts, explain_services, explain_visit, parts, services, visit, wording
@@ -72,7 +72,9 @@ def draw_bench(scope: Microscope, run: str, answer: Recommendation, shop: servic
         except FusescopeError as refused:
             parts.refusal(refused, title="The changed question cannot be answered")
             return
-        draw_after(scope, answer, reweighed(after, shop), shop, same=changed == scope.query)
+        weights = chosen_weights(after)
+        same = changed == scope.query and all(weight == 1 for weight in weights.values())
+        draw_after(scope, answer, services.reweigh(after, weights, shop), shop, same=same)
     draw_unseating(scope, run, answer, shop)
 
 
@@ -109,7 +111,7 @@ def repainted(scope: Microscope, shop: services.Shop) -> list[bytes] | None:
             help="Cover paints a box over in the photo's mean colour; cut out keeps the box alone.",
         )  # fmt: skip
     swap = st.file_uploader(
-        "Or swap it for another", type=["jpg", "jpeg", "png", "webp", "avif"], key=explain_visit.SWAP,
+        "Or swap it for another", type=["jpg", "jpeg", "png", "webp", "avif"], key=explain_visit.swap_key(),
         max_upload_size=services.LIMITS.photo_bytes // 1_000_000,
     )  # fmt: skip
     changed = list(own)
@@ -128,17 +130,17 @@ def repainted(scope: Microscope, shop: services.Shop) -> list[bytes] | None:
     return changed
 
 
-def reweighed(after: Recommendation, shop: services.Shop) -> Recommendation:
-    """The answer at chosen weights; one slider a modality that is there."""
-    weights = {}
+def chosen_weights(after: Recommendation) -> dict[Modality, float]:
+    """One slider a modality that is there."""
+    weights: dict[Modality, float] = {}
     if len(after.players) > 1:
         with st.container(horizontal=True, gap="medium"):
             for player in after.players:
                 weights[player] = st.slider(
-                    f"Weight of the {word_of(player)}", 0.0, 1.0, 1.0, 0.05, key=f"explain_weight_{player}", width=160,
-                    help="1 is the model as trained, 0 takes this modality away.",
+                    f"Weight of the {word_of(player)}", 0.0, 1.0, 1.0, 0.05, key=explain_visit.WEIGHT[player],
+                    width=160, help="1 is the model as trained, 0 takes this modality away.",
                 )  # fmt: skip
-    return services.reweigh(after, weights, shop)
+    return weights
 
 
 def draw_after(

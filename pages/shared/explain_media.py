@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from core.explaining import Microscope
 
 HEARD_AND_SEEN: tuple[Modality, ...] = ("audio", "video")
-GREYED = "Greyed out: on this case the method does not show what the {word} did. The reason stands above."
+GREYED = (
+    "Greyed out, weights but no explanation: on this case the method does not show what the {word} did. The reason "
+    "stands above."
+)
 BENCH = {
     "audio": ("Silence moments of the sound", "Press a moment to silence it, press again to put it back."),
     "video": ("Drop frames of the clip", "Press a frame to take it out, press again to put it back."),

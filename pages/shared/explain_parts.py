@@ -90,16 +90,18 @@ def small_print(scope: Microscope, found: Contribution, judged: Sensitivity | No
     """Residual, interaction, path, gates and how much the baseline matters: one line each."""
     lines = []
     for m, inside in scope.in_path.items():
-        if not inside:
-            lines.append(f":material/link_off: {named(m)} is **not in the scoring path** of this ranker: exactly 0.")
+        told = "in the scoring path" if inside else "**not in the scoring path**"
+        exactly = "" if inside else ": exactly 0"
+        lines.append(f":material/{'link' if inside else 'link_off'}: {named(m)} is {told} of this ranker{exactly}.")
     if found.pairs:
         told = "; ".join(f"{named(a)} with {named(b)} {signed(value, 3)}" for (a, b), value in found.pairs.items())
         lines.append(f":gray[Interaction (above 0: only together; below 0: redundant):] {told}")
-    gates = " · ".join(f"{named(m)} {value:.2f}" for m, value in scope.gates.items())
-    lines.append(
-        f":gray[Gates, the fuser's weights inside the model, are no contributions:] {gates} "
-        f":gray[· they disagree with the shares by] {scope.disagreement:.0%}"
-    )
+    if scope.players:
+        gates = " · ".join(f"{named(m)} {value:.2f}" for m, value in scope.gates.items())
+        lines.append(
+            f":gray[Gates, the fuser's weights inside the model, are no contributions:] {gates} "
+            f":gray[· they disagree with the shares by] {scope.disagreement:.0%}"
+        )
     if judged is not None:
         verdict = (
             ":material/warning: **the picture depends on the baseline**" if judged.depends
@@ -110,30 +112,33 @@ def small_print(scope: Microscope, found: Contribution, judged: Sensitivity | No
             + ", ".join(f"{word_of(m)} {share:.0%}" for m, share in one.shares.items())
             for name, one in judged.by_baseline.items()
         )
-        lines.append(f":gray[Against other baselines] {verdict} :gray[({each})]")
-    lines.append(f":gray[Residual, base + contributions \u2212 printed score:] {signed(found.residual, 7)}")
+        lines.append(f":gray[Of the score, against other baselines] {verdict} :gray[({each})]")
+    lines.append(f":gray[Residual, base + contributions \u2212 what is printed:] {signed(found.residual, 7)}")
     st.markdown("  \n".join(f":small[{line}]" for line in lines))
 
 
 # ---- words and photos
 
 
-def words(scope: Microscope, weights: np.ndarray, struck: Sequence[int] = ()) -> None:
+def words(scope: Microscope, weights: np.ndarray, *, grey: bool = False) -> None:
     units = scope.scorer.units["text"]
     most = np.argsort(-np.abs(weights))[:3]
     strongest = ", ".join(f"{units.names[row]} {signed(float(weights[row]))}" for row in most)
     st.image(
-        words_picture(units.names, weights.tolist(), struck), width="stretch",
-        alt=f"The words, coloured by their weight: {' '.join(units.names)[:400]}. Strongest: {strongest}",
+        words_picture(units.names, weights.tolist(), grey=grey), width="stretch",
+        alt=f"The words, {'in greys' if grey else 'coloured'} by their weight: {' '.join(units.names)[:400]}. "
+        f"Strongest: {strongest}",
     )  # fmt: skip
 
 
-def photo(scope: Microscope, image: bytes, weights: np.ndarray, number: int, opacity: float) -> None:
+def photo(
+    scope: Microscope, image: bytes, weights: np.ndarray, number: int, opacity: float, *, grey: bool = False
+) -> None:  # fmt: skip
     grid = explain_services.grid_of(scope, weights, number)
     row, column = np.unravel_index(int(np.abs(grid).argmax()), grid.shape)
     told = f"strongest at row {row + 1} of {grid.shape[0]}, column {column + 1} of {grid.shape[1]}"
     st.image(
-        explain_services.overlay(image, grid, opacity), width="stretch",
+        explain_services.overlay(image, grid, opacity, grey=grey), width="stretch",
         alt=f"Photo {number + 1} under its weights: {told}, {signed(float(grid[row, column]))}",
     )  # fmt: skip
 
@@ -165,7 +170,8 @@ def weight_table(scope: Microscope, weights: Mapping[Modality, np.ndarray]) -> N
 def verdict_line(m: Modality, verdict: Verdict) -> str:
     """One line on whether a method may be trusted on this case."""
     if verdict.passed:
-        return f":green[:material/check_circle:] {named(m)}: better than chance by deletion and insertion"
+        told = "better than at least 19 of 20 random orders, by deletion and by insertion"
+        return f":green[:material/check_circle:] {named(m)}: {told}"
     return f":gray[:material/block: {word_of(m)}: {literal(verdict.reason)}]"
 
 
@@ -204,22 +210,38 @@ def trust_chart(rows: Sequence[Mapping[str, Any]], m: Modality, as_table: bool) 
     st.plotly_chart(areas_figure(rows), key=f"explain_areas_{m}", config=CONFIG, alt=told)
 
 
-def curve_chart(verdict: Verdict, title: str, m: Modality) -> None:
+def curve_charts(verdict: Verdict, title: str, m: Modality, as_table: bool) -> None:
+    """What is left of the score, and of the rank, as parts are taken away or given back; chance beside it."""
     trial = verdict.trial
     if trial is None:
         return
-    one = {
-        title: {
-            "fractions": trial.deletion.fractions, "deletion": trial.deletion.score,
-            "insertion": trial.insertion.score, "color": MODALITY_COLOR.get(m, "#7F7F7F"),
-        }
-    }  # fmt: skip
-    st.plotly_chart(
-        curves_figure(one, f"score left, {word_of(m)}"), key=f"explain_curve_{m}", config=CONFIG,
-        alt=f"Deletion and insertion curves of {title} for the {word_of(m)}: areas {trial.deletion.area:.2f} and "
-        f"{trial.insertion.area:.2f}; at random {trial.random_deletion.mean():.2f} and "
-        f"{trial.random_insertion.mean():.2f}",
-    )  # fmt: skip
+    lines = {
+        title: (trial.deletion, trial.insertion, MODALITY_COLOR.get(m, "#4C8DC4")),
+        "random orders": (trial.chance_deletion, trial.chance_insertion, "#7F7F7F"),
+    }
+    for column, of in zip(st.columns(2), ("score", "rank"), strict=True):
+        curves = {
+            name: {
+                "fractions": down.fractions, "color": color,
+                "deletion": getattr(down, of), "insertion": getattr(up, of),
+            }
+            for name, (down, up, color) in lines.items()
+        }  # fmt: skip
+        told = (
+            f"Deletion and insertion of {title} for the {word_of(m)}, {of}: from {curves[title]['deletion'][0]:.2f} to "
+            f"{curves[title]['deletion'][-1]:.2f}; random orders beaten {trial.beaten_deletion:.0%} by deletion, "
+            f"{trial.beaten_insertion:.0%} by insertion, on the score"
+        )
+        if as_table:
+            rows = [
+                {"share of parts": fraction, **{f"{name}, {side}": float(one[side][at])
+                                                for name, one in curves.items() for side in ("deletion", "insertion")}}
+                for at, fraction in enumerate(map(float, trial.deletion.fractions))
+            ]  # fmt: skip
+            column.dataframe(rows, hide_index=True, key=f"explain_curve_{of}_{m}", alt=told)
+        else:
+            figure = curves_figure(curves, f"{of} left, {word_of(m)}")
+            column.plotly_chart(figure, key=f"explain_curve_{of}_{m}", config=CONFIG, alt=told)
 
 
 def run_verdicts(audit: Mapping[str, Any], titles: Mapping[str, str]) -> list[str]:

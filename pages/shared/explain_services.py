@@ -132,16 +132,16 @@ def opened_photo(photo: bytes) -> Image:
     return read_image(photo, "photo")[0]
 
 
-def overlay(photo: bytes, grid: NDArray[np.float64], opacity: float) -> bytes:
+def overlay(photo: bytes, grid: NDArray[np.float64], opacity: float, *, grey: bool = False) -> bytes:
     key = hashlib.sha256(photo + np.ascontiguousarray(grid).tobytes()).hexdigest()
-    return _overlay(key, round(opacity, 2), photo, grid)
+    return _overlay(key, round(opacity, 2), grey, photo, grid)
 
 
 @st.cache_data(max_entries=200, show_spinner=False)
-def _overlay(key: str, opacity: float, _photo: bytes, _grid: NDArray[np.float64]) -> bytes:
+def _overlay(key: str, opacity: float, grey: bool, _photo: bytes, _grid: NDArray[np.float64]) -> bytes:
     from core.figures_explain import heat_picture
 
-    return heat_picture(opened_photo(_photo), _grid, opacity)
+    return heat_picture(opened_photo(_photo), _grid, opacity, grey=grey)
 
 
 def grid_of(scope: Microscope, weights: NDArray[np.float64], number: int) -> NDArray[np.float64]:

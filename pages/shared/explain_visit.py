@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import streamlit as st
 
+from core.domain import MODALITIES
+
 ITEM = "explain_item"
 BASELINE = "explain_baseline"
 VALUE = "explain_value"
@@ -25,10 +27,16 @@ PHOTO = "explain_photo"
 EDIT = "explain_edit"
 ACROSS = "explain_across"
 DOWN = "explain_down"
-SWAP = "explain_swap"
+WEIGHT: Mapping[str, str] = {m: f"explain_weight_{m}" for m in MODALITIES}
 GONE: Mapping[str, str] = {"audio": "explain_silenced", "video": "explain_cut"}
 
 _SHOWN = "explain_shown"
+_SWAPS = "explain_swaps"
+
+
+def swap_key() -> str:
+    """Another after every clearing: a browser keeps the file of an uploader that keeps its key."""
+    return f"explain_swap_{st.session_state.get(_SWAPS, 0)}"
 
 
 def address_item() -> str:
@@ -57,7 +65,8 @@ def start_bench(case: str, text: str) -> None:
 
 
 def clear_bench(text: str) -> None:
-    """Callback: nothing struck, nothing covered, every modality there."""
-    for key in (STRUCK, DROPPED, EDIT, ACROSS, DOWN, SWAP, WORD, PATCH, OTHER, PHOTO, *GONE.values()):
+    """Callback: nothing struck, nothing covered, every modality there with its whole weight."""
+    for key in (STRUCK, DROPPED, EDIT, ACROSS, DOWN, WORD, PATCH, OTHER, PHOTO, *GONE.values(), *WEIGHT.values()):
         st.session_state.pop(key, None)
+    st.session_state[_SWAPS] = st.session_state.get(_SWAPS, 0) + 1
     st.session_state[REWORDED] = text
