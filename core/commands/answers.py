@@ -63,6 +63,7 @@ def evaluate(options: argparse.Namespace) -> Reply:
     lines = [
         f"{options.run_name}, {options.split}, {options.products} products",
         *(f"{k:<14} {v}" for k, v in told.items()),
+        *_new_item_lines(answer),
         *_rating_lines(answer),
     ]
     if answer.get("why"):
@@ -70,6 +71,16 @@ def evaluate(options: argparse.Namespace) -> Reply:
     elif len(lines) == 1:
         lines.append(f"no figure: {options.run_name} answers neither questions nor users under these settings")
     return Reply(answer=answer, lines=lines)
+
+
+def _new_item_lines(answer: Mapping[str, Any]) -> list[str]:
+    """Known users before items that were never trained on."""
+    return [
+        f"{one['users']} users' likes of new items, among {name}: "
+        + ", ".join(f"{metric} {with_interval(one['metrics'][metric], '.4f')} (random {one['chance'][metric]:.4f})"
+                    for metric in ("recall@20", "ndcg@10"))
+        for name, one in answer.get("new_items", {}).items()
+    ]  # fmt: skip
 
 
 def _rating_lines(answer: Mapping[str, Any]) -> list[str]:

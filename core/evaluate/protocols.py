@@ -57,6 +57,7 @@ TOLD: dict[str, str] = {
     "everything": "all rows train; nothing is measured",
     "cold": "a fifth of the products is never seen in training; users' last likes are held out too where truth ships",
     "random": "a tenth of every user's likes for test, a tenth for validation, drawn by id",
+    "ratings": "a tenth of every user's ratings for test, a tenth for validation, liked or not; for foretelling stars",
     "leave-last": "every user's last like for test, the one before for validation; needs timestamps",
     "time": "before one moment train, then validation, then test; needs timestamps",
     "label": "the parts that came with the data, in their column split",

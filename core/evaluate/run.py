@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from core.domain import Notice
 from core.errors import SettingsError
 from core.evaluate.measure import HELD, KINDS, PRODUCTS, chance, held_queries, measure, next_item, query_metrics
+from core.evaluate.new_items import NAMES, new_items
 from core.evaluate.protocols import split_of
 from core.evaluate.ratings import only_likes, rating_report
 from core.evaluate.significance import bootstrap, paired
@@ -63,7 +64,7 @@ def evaluate_run(
     answer: dict[str, Any] = {
         "run": run, "catalogue": pipeline.catalogue.name, "protocol": chosen,
         "split": split, "products": products, "fingerprint": asdict(parts.fingerprint), "metrics": {}, "chance": {},
-        "single": {}, "gain": {}, "notices": [asdict(one) for one in leaks(pipeline, parts, split)],
+        "single": {}, "gain": {}, "caution": "", "notices": [asdict(one) for one in leaks(pipeline, parts, split)],
     }  # fmt: skip
     features = None
     if "query" in pipeline.model.ranker.cases:
@@ -88,6 +89,10 @@ def evaluate_run(
             answer["oracle"] = {f"users {name}": told(v) for name, v in users.oracle.items() if name in SHOWN}
             ours, low, high = (float(np.nanmean(v["ndcg@10"])) for v in (users.ours, users.popularity, users.oracle))
             answer["gap_closed"] = (ours - low) / (high - low)
+    if pipeline.at_home and products != "warm" and split == "test":
+        answer["new_items"] = of_new_items(pipeline, parts)
+    if users and not answer["caution"]:
+        answer["caution"] = parts.fingerprint.caution
     if out is not None:
         tell("judging cases", 0.8)
         answer["out"], answer["cases"] = str(out), write_cases(pipeline, features, parts, query, split, out)
@@ -200,6 +205,18 @@ def _none_held(
     ]  # fmt: skip
     held = f"held out are {', '.join(lines)}" if lines else f"protocol {parts.name} holds out no question at all"
     return f"no held-out question of {products} products in {split} is a {query}; {held}"
+
+
+def of_new_items(pipeline: Pipeline, parts: Split) -> dict[str, Any]:
+    """Known users before items that were never trained on: candidate set -> users, metrics with intervals, chance."""
+    return {
+        name: {
+            "users": len(ours["recall@10"]),
+            "metrics": {metric: told(ours[metric]) for metric in NAMES},
+            "chance": {metric: float(random[metric].mean()) for metric in NAMES},
+        }
+        for name, (ours, random) in new_items(pipeline, pipeline.catalogue, parts).items()
+    }
 
 
 def told(values: NDArray[np.float64], groups: Sequence[str] | None = None) -> dict[str, float]:

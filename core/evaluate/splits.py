@@ -43,9 +43,11 @@ class Fingerprint:
     @property
     def caution(self) -> str:
         """Why a number made on this split is weak; empty where it is not."""
-        if self.tested_users < 30:
-            return f"{self.tested_users} test users: too few for a headline number, at least 30 are needed"
-        return f"only {self.tested_users} test users: differences are mostly noise" if self.tested_users < 100 else ""
+        known, tested = self.tested_users_with_training, self.tested_users
+        who = f"{known} test users" if known == tested else f"{known} of {tested} test users have training rows"
+        if known < 30:
+            return f"{who}: too few for a headline number, at least 30 are needed"
+        return f"only {who}: differences are mostly noise" if known < 100 else ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -128,6 +128,7 @@ def misfits(settings: RunSettings, catalogue: Catalogue, known: Choices) -> tupl
 def remarks(settings: RunSettings, catalogue: Catalogue, known: Choices) -> tuple[str, ...]:
     """What a person should know before: it can be trained, but something is missing or weak."""
     from core.evaluate.protocols import split_by
+    from core.evaluate.splits import COLD
 
     found = []
     if settings.rank not in known.asks:
@@ -139,6 +140,11 @@ def remarks(settings: RunSettings, catalogue: Catalogue, known: Choices) -> tupl
         found.append("nothing is held out, so this run is not measured and stands on no leaderboard")
     elif split.fingerprint.caution and not split.fingerprint.cold:
         found.append(split.fingerprint.caution)
+    elif split.fingerprint.cold and not split.fingerprint.tested_users and not any(
+        row.text or row.media for row, label in zip(catalogue.interactions, split.labels, strict=True) if label == COLD
+    ):  # fmt: skip
+        found.append("held out are new items alone, without reviews to ask with: evaluate tells how known users find "
+                     "them, but the run stands on no leaderboard. Choose random or leave-last for one that does")
     return tuple([*found, *split.notes])
 
 
