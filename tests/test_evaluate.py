@@ -15,7 +15,9 @@ import core.train.run
 from core.__main__ import main
 from core.domain import Item
 from core.errors import SettingsError
+from core.evaluate import measure
 from core.evaluate.leaderboard import entry
+from core.evaluate.metrics import rank_metrics
 from core.evaluate.protocols import split_by, split_of
 from core.evaluate.run import evaluate_run
 from core.evaluate.vectors import MEASURED
@@ -49,6 +51,19 @@ def workspace(tmp_path_factory) -> Workspace:
 @pytest.fixture(autouse=True)
 def no_encoders(monkeypatch):
     monkeypatch.setattr(core.evaluate.run, "catalogue_features", tiny_features)
+
+
+def test_validation_does_not_look_at_test_rows(workspace, monkeypatch):
+    pipeline, masks = open_pipeline(workspace, "whole"), []
+    monkeypatch.setattr(measure, "rank_metrics", lambda s, p, mask, k: masks.append(mask) or rank_metrics(s, p, mask, k))
+    split, position = split_of(pipeline), pipeline.catalogue.position()
+    for part, kept in (("validation", {"test"}), ("test", set())):
+        masks.clear()
+        users = measure.next_item(pipeline, pipeline.catalogue, split, part).users
+        for row, label in zip(pipeline.catalogue.interactions, split.labels, strict=True):
+            if row.user_id in users and label not in ("", part):
+                masked = masks[0][users.index(row.user_id), position[row.item_id]]
+                assert masked == (label not in kept)
 
 
 def test_what_is_evaluated_is_what_the_run_says_of_itself(workspace):

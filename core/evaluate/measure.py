@@ -118,7 +118,8 @@ class NextItem:
 
 
 def next_item(pipeline: Pipeline, catalogue: Catalogue, split: Split, part: str = "test") -> NextItem | None:
-    """None where no user has a held-out like. Masked: each user's training rows (and the other held-out part's).
+    """None where no user has a held-out like. Masked: each user's training rows; for the test part their validation,
+    cold and asked rows too. Validation never looks at a test row.
 
     Users are scored in blocks, so that memory stays flat in their number.
     """
@@ -132,7 +133,7 @@ def next_item(pipeline: Pipeline, catalogue: Catalogue, split: Split, part: str 
         counts[item] += one == TRAIN
         if one == label and (rating is None or rating >= LIKED) and row.item_id in trained:
             held[row.user_id].add(item)
-        elif one and one != label:
+        elif one and one != label and (part == "test" or one == TRAIN):
             met[row.user_id].add(item)
     users = tuple(sorted(user for user in held if user in pipeline.user_rows))
     if not users or "known user" not in pipeline.model.ranker.cases:
