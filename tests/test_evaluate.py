@@ -55,7 +55,12 @@ def no_encoders(monkeypatch):
 
 def test_validation_does_not_look_at_test_rows(workspace, monkeypatch):
     pipeline, masks = open_pipeline(workspace, "whole"), []
-    monkeypatch.setattr(measure, "rank_metrics", lambda s, p, mask, k: masks.append(mask) or rank_metrics(s, p, mask, k))
+
+    def kept_mask(scores, positives, mask, ks):
+        masks.append(mask)
+        return rank_metrics(scores, positives, mask, ks)
+
+    monkeypatch.setattr(measure, "rank_metrics", kept_mask)
     split, position = split_of(pipeline), pipeline.catalogue.position()
     for part, kept in (("validation", {"test"}), ("test", set())):
         masks.clear()

@@ -30,8 +30,8 @@ luck. Below .05 it is marked.
 
 **NDCG@10, recall@20.** Where a user's held-out likes stand in the list of all products that training knows. For
 validation the user's training rows are taken out, liked or not; for test their validation rows and the rows kept for
-questions as well. Nothing of the test part is looked at for validation. **MRR, recall@k.** Where the right product stands when a held-out review or customer photo is
-asked with.
+questions as well. Nothing of the test part is looked at for validation. **MRR, recall@k.** Where the right product
+stands when a held-out review or customer photo is asked with.
 
 **Ratings.** *Before*: stars of a held-out row, nothing of it seen; *written*: its review and photo are read; two tasks,
 never in one table. *Accuracy* is the share of right classes; *gained* is by how many stars a run is nearer to the truth
