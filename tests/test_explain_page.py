@@ -15,7 +15,7 @@ from core.domain import Query
 from core.evaluate.audits import keep_audit
 from core.explain.faithfulness import Trial
 from core.figures_explain import words_picture
-from pages.shared import explain_services, explain_visit, services
+from pages.shared import explain_parts, explain_services, explain_visit, services
 from tests.test_pages import count_elements, images, said
 from tests.tiny_microscope import tiny_pipeline
 from tests.toys import RUN, ToyWorkspace, paint, toy_stories
@@ -185,6 +185,55 @@ def test_what_explains_nothing_is_drawn_in_greys():
     fills = re.findall(r'fill="#(..)(..)(..)"/>', plain)
     assert len(fills) == 2 and all(len(set(one)) == 1 for one in fills) and len(set(fills)) == 1
     assert words_picture(["red", "mug"], [1.0, 0.0], grey=True) != words_picture(["red", "mug"], [0.0, 1.0], grey=True)
+
+
+def test_an_edited_text_leaves_no_words_to_strike(world):
+    at = opened(look(world), "What if")
+    assert not at.pills(key=explain_visit.STRUCK).disabled
+    at.text_area(key=explain_visit.REWORDED).set_value("a blue mug").run()
+    assert not at.exception and at.pills(key=explain_visit.STRUCK).disabled
+
+
+def test_interventions_have_a_table_of_their_own(world):
+    at = opened(look(world), "Users, facts, causes")
+    at.toggle(key="explain_do_table").set_value(True).run()
+    assert not at.exception
+    causes = at.dataframe[0].value
+    assert list(causes.columns) == ["exchanged", "score lost", "low", "high"]
+    assert list(causes["exchanged"]) == ["do(words)", "do(photo)"]
+
+
+def test_equal_files_are_one_medium_and_an_unclear_one_is_not_guessed(monkeypatch):
+    files = {"a.jpg": b"one", "copy.jpg": b"one", "b.jpg": b"two"}
+    monkeypatch.setattr(services, "workspace", lambda: SimpleNamespace(media=lambda shop, path: files[path]))
+    scorer = SimpleNamespace(scope="item", media={"image": (0, 1)})
+    scope = SimpleNamespace(scorer=scorer, item=SimpleNamespace(media={"image": tuple(files)}))
+    shop = SimpleNamespace(name="toy")
+    assert explain_services.contents(scope, shop, "image") == [b"one", b"two"]
+    scorer.media = {"image": (0,)}  # one of the two could not be read
+    assert explain_services.contents(scope, shop, "image") == []
+
+
+@pytest.mark.parametrize("value", ["rank", "top_k"])
+def test_the_small_print_is_of_the_chosen_value(world, value, monkeypatch):
+    shown = []
+    monkeypatch.setattr(explain_parts, "small_print", lambda scope, found, judged: shown.append((scope, found)))
+    at = look(world)
+    at.segmented_control(key=explain_visit.VALUE).set_value(value).run()
+    scope, found = shown[-1]
+    assert not at.exception and found is scope.contributions()[value]
+
+
+def test_gates_are_not_set_against_shares_that_are_not_there(monkeypatch):
+    told = []
+    monkeypatch.setattr(st, "markdown", told.append)
+    none = SimpleNamespace(shares={}, pairs={}, residual=0.0)
+    scope = SimpleNamespace(
+        in_path={"text": False}, players=("text",), gates={"text": 1.0}, disagreement=0.0,
+        contributions=lambda: {"score": none},
+    )  # fmt: skip
+    explain_parts.small_print(scope, none, None)
+    assert "are no contributions" in told[0] and "disagree" not in told[0] and "exactly 0" in told[0]
 
 
 def test_covering_half_of_the_photo_asks_again(world):

@@ -85,7 +85,8 @@ def reworded(scope: Microscope) -> str | None:
     labels = explain_services.word_labels(scope)
     gone = st.pills(
         "Strike words", list(labels), selection_mode="multi", key=explain_visit.STRUCK, wrap=True,
-        help="Press a word to strike it, press again to put it back.",
+        disabled=st.session_state.get(explain_visit.REWORDED, scope.query.text) != scope.query.text,
+        help="Press a word to strike it, press again to put it back. An edited text is asked as it stands.",
     )  # fmt: skip
     text = st.text_area(
         "Or edit them", key=explain_visit.REWORDED, height=80,
@@ -207,9 +208,9 @@ def draw_facts(scope: Microscope) -> None:
     """The user's history, an imitation by named facts, and interventions."""
     if scope.history:
         st.markdown("**What the user's history did to this score**")
-        rows = scope.history[:12]
+        met = scope.history[:12]
         explain_parts.bars(
-            [one.title for one in rows], [one.effect for one in rows],
+            [one.title for one in met], [one.effect for one in met],
             "score lost had they never met it (leaving one out)", "explain_history",
         )  # fmt: skip
     st.markdown(wording.said("**Causes: what the score loses when one modality becomes another product's**"))
@@ -219,6 +220,12 @@ def draw_facts(scope: Microscope) -> None:
             [word_of(m) for m in found], [one.effect for one in found.values()], "score lost", "explain_do",
             [(one.low, one.high) for one in found.values()],
         )  # fmt: skip
+        if st.toggle("Show as table", key="explain_do_table"):
+            rows = [
+                {"exchanged": f"do({word_of(m)})", "score lost": one.effect, "low": one.low, "high": one.high}
+                for m, one in found.items()
+            ]
+            st.dataframe(rows, hide_index=True, key="explain_do_rows", alt="Table of score lost, with intervals")
         draws = next(iter(found.values())).draws
         st.caption(wording.said(
             f"Mean over {draws} products drawn with seed 0, with the 95 % interval over draws. This is an "
@@ -245,7 +252,6 @@ def draw_surrogate(scope: Microscope) -> None:
     st.caption(told if made.trusted else f"{told} Below .7 it does not imitate the ranker, so no bars are shown.")
     if st.toggle("Show as table", key="explain_facts_table"):
         rows = [{"fact": fact, "log odds": weight} for fact, weight in made.weights.items()]
-        rows += [{"fact": f"do({word_of(m)})", "log odds": one.effect} for m, one in scope.interventions.items()]
         st.dataframe(
             rows, hide_index=True, key="explain_facts_rows", alt=f"Table of {len(rows)} facts and their weights"
         )

@@ -94,7 +94,5 @@ def retimed(scope: Microscope) -> dict[Modality, tuple[Part, ...]]:
                     st.audio(part.content, format=explain_services.kind_of(part.content))
                 else:
                     st.video(part.content, format=explain_services.kind_of(part.content), muted=True, width=240)
-            st.caption(
-                f"The {word_of(m)} as it is asked now." if found[m] else f"Nothing of the {word_of(m)} is left."
-            )
+            st.caption(f"The {word_of(m)} as it is asked now." if found[m] else f"Nothing of the {word_of(m)} is left.")
     return found

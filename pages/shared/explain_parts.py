@@ -42,8 +42,9 @@ makes the other redundant.
 **Baseline.** What stands where a modality is taken away: nothing, the average item, or other items.
 
 **Words and patches.** Each method gives every part a weight. *Deletion*: take parts away, the most important first; a
-good order makes the score fall faster than 20 random orders. *Insertion* is the reverse. *Random models*: a picture
-that stays the same when the model's values are shuffled says nothing about the model. What fails is greyed out.
+good order makes the score fall faster. *Insertion* is the reverse. A method is trusted here where its order is better
+than at least 19 of 20 random orders by deletion and by insertion. *Random models*: a picture that stays the same when
+the model's values are shuffled says nothing about the model. What fails is greyed out.
 
 **On this page** parts are masked at the token states: fast, but the neighbours of a struck word still know of it. The
 verdict for the whole run, `python -m core audit`, encodes words and pixels anew.
@@ -98,9 +99,10 @@ def small_print(scope: Microscope, found: Contribution, judged: Sensitivity | No
         lines.append(f":gray[Interaction (above 0: only together; below 0: redundant):] {told}")
     if scope.players:
         gates = " · ".join(f"{named(m)} {value:.2f}" for m, value in scope.gates.items())
+        apart = f" :gray[· they disagree with the shares by] {scope.disagreement:.0%}"
+        some = scope.contributions()["score"].shares
         lines.append(
-            f":gray[Gates, the fuser's weights inside the model, are no contributions:] {gates} "
-            f":gray[· they disagree with the shares by] {scope.disagreement:.0%}"
+            f":gray[Gates, the fuser's weights inside the model, are no contributions:] {gates}{apart if some else ''}"
         )
     if judged is not None:
         verdict = (

@@ -81,11 +81,14 @@ def photos(scope: Microscope, shown: services.Shop) -> list[bytes]:
 
 
 def contents(scope: Microscope, shown: services.Shop, modality: Modality) -> list[bytes]:
-    """The files of a modality that are explained, one a medium: of the query, or of the product."""
+    """The files of a modality that are explained, one a medium: of the query, or of the product.
+
+    Equal files are one medium; empty where an unreadable one leaves it unclear which file is which medium."""
     if scope.scorer.scope == "query":
         return [part.content for part in scope.query.of_modality(modality)]
-    paths = tuple(dict.fromkeys(scope.item.media.get(modality, ())))[: len(scope.scorer.media.get(modality, ()))]
-    return [services.workspace().media(shown.name, path) for path in paths]
+    paths = scope.item.media.get(modality, ())
+    different = list(dict.fromkeys(services.workspace().media(shown.name, path) for path in paths))
+    return different if len(different) == len(scope.scorer.media.get(modality, ())) else []
 
 
 KINDS = {b"RIFF": "audio/wav", b"OggS": "audio/ogg", b"fLaC": "audio/flac", b"\x1aE\xdf\xa3": "video/webm"}
