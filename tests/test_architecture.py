@@ -84,7 +84,7 @@ MAY_LOAD_TORCH = {
 }  # fmt: skip
 MEASURE_NETWORKS = {
     "core.evaluate.measure", "core.evaluate.run", "core.evaluate.judge", "core.evaluate.trust", "core.evaluate.audit",
-    "core.evaluate.truth_shares", "core.evaluate.missing", "core.evaluate.knockout",
+    "core.evaluate.truth_shares", "core.evaluate.missing", "core.evaluate.knockout", "core.evaluate.new_items",
 }  # fmt: skip
 STAYS_LIGHT = {"core.explain.shapley", "core.explain.compare", "core.explain.contributions", "core.encode.weights"}
 

@@ -14,7 +14,7 @@ import numpy as np
 from core.domain import LIKED, Catalogue
 from core.evaluate.measure import expected, joined, user_scores
 from core.evaluate.metrics import BLOCK_ELEMENTS, PerUser, rank_metrics
-from core.evaluate.splits import COLD, TRAIN, Split, stars
+from core.evaluate.splits import COLD, TEST, TRAIN, Split, stars
 from core.pipeline import Pipeline
 
 CANDIDATES: Mapping[str, bool] = {"all items": False, "new items": True}  # whether only the new ones are candidates
@@ -24,8 +24,8 @@ NAMES = ("recall@10", "ndcg@10", "recall@20", "ndcg@20")
 def new_items(pipeline: Pipeline, catalogue: Catalogue, split: Split) -> dict[str, tuple[PerUser, PerUser]]:
     """Candidate set -> metrics (U,) of the run, and what a random order of the same candidates reaches on average.
 
-    Users with training rows who liked an item of the cold part; masked are their training rows. Empty where there is no
-    such user, or where the ranker cannot score an item that it was not trained on.
+    Users with training rows who liked a tested item that has none; masked are their training rows. Empty where there
+    is no such user, or where the ranker cannot score an item that it was not trained on.
     """
     cases: Any = pipeline.model.ranker.cases
     if not {"known user", "new item"} <= cases:
@@ -34,13 +34,17 @@ def new_items(pipeline: Pipeline, catalogue: Catalogue, split: Split) -> dict[st
     trained: dict[str, set[int]] = defaultdict(set)
     held: dict[str, set[int]] = defaultdict(set)
     cold: set[int] = set()
-    for row, label, rating in zip(catalogue.interactions, split.labels, stars(catalogue), strict=True):
+    rows = list(zip(catalogue.interactions, split.labels, stars(catalogue), strict=True))
+    for row, label, _ in rows:
         if label == TRAIN:
             trained[row.user_id].add(position[row.item_id])
-        elif label == COLD:
-            cold.add(position[row.item_id])
+    warm = set().union(*trained.values())
+    for row, label, rating in rows:
+        item = position[row.item_id]
+        if label in (TEST, COLD) and item not in warm:
+            cold.add(item)
             if rating is None or rating >= LIKED:
-                held[row.user_id].add(position[row.item_id])
+                held[row.user_id].add(item)
     users = [user for user in sorted(held) if user in trained and user in pipeline.user_rows]
     return {name: judged(pipeline, users, held, trained, cold if only else None)
             for name, only in CANDIDATES.items()} if users else {}  # fmt: skip
