@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.figures import color_of, signed
-from core.figures_explain import tint
+from core.figures_explain import dim, tint
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -48,7 +48,13 @@ def waveform(samples: NDArray[np.float32], rate: int, title: str = "") -> go.Fig
 
 
 def spectrogram(
-    decibels: NDArray[np.float32], seconds: float, moments: Moments = (), *, title: str = "", strongest: float = 0.0
+    decibels: NDArray[np.float32],
+    seconds: float,
+    moments: Moments = (),
+    *,
+    title: str = "",
+    strongest: float = 0.0,
+    grey: bool = False,
 ) -> go.Figure:
     """decibels (bands, steps), the lowest pitch first, 0 is the loudest; over it what each moment did to the score, and
     a line for what the model looked at where that is known. strongest: weight that gets full colour (0: the largest).
@@ -67,9 +73,9 @@ def spectrogram(
     for one in moments:
         start, end = one["start"], min(one["end"], seconds)
         figure.add_shape(type="rect", x0=start, x1=end, y0=0, y1=bands, layer="above", line_width=0,
-                         fillcolor=rgba(one["weight"] / most, 0.55))  # fmt: skip
+                         fillcolor=rgba(one["weight"] / most, 0.55, grey))  # fmt: skip
     if moments:
-        figure.add_trace(weights_bar(moments, most, bands, seconds))
+        figure.add_trace(weights_bar(moments, most, bands, seconds, grey))
     if any("attention" in one for one in moments):
         figure.add_trace(attention_line(moments, bands, seconds))
     figure.update_xaxes(title="seconds", range=[0, seconds], zeroline=False, showgrid=False)
@@ -78,7 +84,7 @@ def spectrogram(
     return framed(figure, title, TALL)
 
 
-def weights_bar(moments: Moments, most: float, bands: int, seconds: float) -> go.Bar:
+def weights_bar(moments: Moments, most: float, bands: int, seconds: float, grey: bool) -> go.Bar:
     """A bar above the spectrogram for every moment, hatched where it lowers the score, its weight in the hover."""
     import plotly.graph_objects as go
 
@@ -89,8 +95,8 @@ def weights_bar(moments: Moments, most: float, bands: int, seconds: float) -> go
         width=[max(end - one["start"], 0.01) * 0.96 for one, end in zip(moments, ends, strict=True)],
         y=[0.16 * bands * min(1.0, abs(weight) / most) for weight in weights], base=bands * 1.01,
         marker={
-            "color": [rgba(weight / most, 1.0) for weight in weights], "line": {"width": 1, "color": GREY},
-            "pattern": {"shape": ["/" if weight < 0 else "" for weight in weights]},
+            "color": [rgba(weight / most, 1.0, grey) for weight in weights], "line": {"width": 1, "color": GREY},
+            "pattern": {"shape": ["/" if weight < 0 and not grey else "" for weight in weights]},
         },
         customdata=[[one["name"], signed(one["weight"])] for one in moments],
         hovertemplate="%{customdata[0]}: %{customdata[1]}<extra></extra>", showlegend=False,
@@ -114,7 +120,7 @@ def attention_line(moments: Moments, bands: int, seconds: float) -> go.Scatter:
 
 def frame_strip(
     frames: Sequence[Image], moments: Moments = (), *, times: Sequence[float] = (), title: str = "",
-    strongest: float = 0.0,
+    strongest: float = 0.0, grey: bool = False,
 ) -> go.Figure:  # fmt: skip
     """Frames side by side in their order, below each its time and what it did to the score; above them, where that is
     known, how much the model looked at each."""
@@ -129,8 +135,8 @@ def frame_strip(
             x=list(range(len(frames))), y=[weight / most * 0.4 if moments else 0 for weight in weights], width=0.92,
             base=-0.45,
             marker={
-                "color": [rgba(weight / most, 1.0) for weight in weights], "line": {"width": 1, "color": GREY},
-                "pattern": {"shape": ["/" if weight < 0 else "" for weight in weights]},
+                "color": [rgba(weight / most, 1.0, grey) for weight in weights], "line": {"width": 1, "color": GREY},
+                "pattern": {"shape": ["/" if weight < 0 and not grey else "" for weight in weights]},
             },
             customdata=[[name, signed(weight)] for name, weight in zip(named, weights, strict=True)],
             hovertemplate="frame at %{customdata[0]}: %{customdata[1]}<extra></extra>" if moments else
@@ -181,9 +187,9 @@ def as_url(frame: Image, side: int = 200) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def rgba(weight: float, full: float) -> str:
-    """Weight in [-1, 1] -> its colour, the more opaque the stronger; `full` at 1."""
-    red, green, blue = tint(weight)
+def rgba(weight: float, full: float, grey: bool = False) -> str:
+    """Weight in [-1, 1] -> its colour, the more opaque the stronger; `full` at 1. grey: of no sign."""
+    red, green, blue = dim(weight) if grey else tint(weight)
     return f"rgba({red},{green},{blue},{full * min(1.0, abs(weight)) ** 0.8 if full < 1 else 1:.3f})"
 
 

@@ -160,6 +160,8 @@ def draw_parts(scope: explain_services.Microscope, shop: services.Shop) -> None:
     word, patch = explain_bench.choose_touched(scope) if both else (None, None)
     left, right = st.columns(2, gap="medium") if both else (st.container(), st.container())
     failed = {m for m, one in verdicts.items() if not one.passed}
+    if failed and method == "attention":
+        st.caption("In greys: attention, not an explanation. The reason stands above.")
     if "text" in weights:
         with left:
             draw_words(scope, weights, patch, grey="text" in failed)

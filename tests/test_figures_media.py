@@ -21,6 +21,15 @@ def test_a_moment_covers_its_own_time_and_a_lowering_one_is_hatched():
     assert bars.customdata[1][1] == "\u22120.10"
 
 
+def test_moments_that_explain_nothing_are_drawn_in_greys_and_not_blank():
+    figure = spectrogram(np.zeros((128, 64), np.float32) - 40, 1.2, MOMENTS, grey=True)
+    strip = frame_strip([Image.new("RGB", (8, 8))] * 2, MOMENTS, grey=True)
+    for bars in (next(trace for trace in one.data if trace.type == "bar") for one in (figure, strip)):
+        colours = [one[5:].split(",")[:3] for one in bars.marker.color]
+        assert all(len(set(one)) == 1 for one in colours) and colours[0] != colours[1]
+        assert list(bars.marker.pattern.shape) == ["", ""]
+
+
 def test_what_was_looked_at_is_a_line_of_its_own_and_absent_without_attention():
     sound = np.zeros((128, 64), np.float32)
     assert [trace.type for trace in spectrogram(sound, 1.2, MOMENTS).data] == ["heatmap", "bar", "scatter"]

@@ -43,13 +43,12 @@ def draw_moments(
     """Every sound on its spectrogram, or every clip as a strip of frames, under the weights of its moments."""
     most = float(np.abs(weights[m]).max(initial=0.0))
     st.markdown(f"{named(m)} :small[:gray[full colour is {most:.3f} of score a part; dots: where the model looked]]")
-    shown = {**weights, m: weights[m] * (0.0 if grey else 1.0)}
     media = explain_services.contents(scope, shop, m)
-    for number, moments in enumerate(explain_services.over_time(scope, shown, m)):
+    for number, moments in enumerate(explain_services.over_time(scope, weights, m)):
         strongest = max(moments, key=lambda one: abs(one["weight"]))
         told = f"strongest {strongest['name']}, {signed(strongest['weight'])}"
         try:
-            figure = drawn(media[number] if number < len(media) else b"", m, moments, most)
+            figure = drawn(media[number] if number < len(media) else b"", m, moments, most, grey)
         except FusescopeError as refused:
             st.caption(f"This {word_of(m)} cannot be drawn: {refused}")
             continue
@@ -59,12 +58,12 @@ def draw_moments(
         st.caption(GREYED.format(word=word_of(m)))
 
 
-def drawn(content: bytes, m: Modality, moments: list[dict[str, Any]], most: float) -> Any:
+def drawn(content: bytes, m: Modality, moments: list[dict[str, Any]], most: float, grey: bool) -> Any:
     if m == "audio":
         decibels, seconds = explain_services.opened_sound(content)
-        return spectrogram(decibels, seconds, moments, strongest=most)
+        return spectrogram(decibels, seconds, moments, strongest=most, grey=grey)
     frames, times = explain_services.opened_clip(content)
-    return frame_strip(frames, moments, times=times, strongest=most)
+    return frame_strip(frames, moments, times=times, strongest=most, grey=grey)
 
 
 def moment_tables(scope: Microscope, weights: dict[Modality, Any]) -> None:
