@@ -276,8 +276,10 @@ def draw_why_not(scope: explain_services.Microscope, answer: Recommendation, sho
     for m in explain_media.HEARD_AND_SEEN:
         if weights is not None and m in weights:
             explain_media.draw_moments(scope, shop, weights, m)
-    if weights is not None and st.toggle("Show as table", key="explain_difference_table"):
-        explain_parts.weight_table(scope, weights)
+    if st.toggle("Show as table", key="explain_difference_table"):
+        explain_parts.difference_table(found)
+        if weights is not None:
+            explain_parts.weight_table(scope, weights)
 
 
 def draw_case(query: Query, run: str, answer: Recommendation, shop: services.Shop) -> None:

@@ -178,6 +178,8 @@ def test_a_weight_that_was_moved_is_a_change_and_goes_back_with_the_rest(world):
 def test_two_products_are_compared_before_a_known_user_as_well(world):
     at = opened(look(world, Query(user="u001")), "Why not that one")
     assert not at.exception and ("ahead of" in said(at) or "behind" in said(at))
+    at.toggle(key="explain_difference_table").set_value(True).run()
+    assert at.dataframe[0].value["part"].tolist() == ["nothing asked", "words", "photo", "all"]
 
 
 def test_what_explains_nothing_is_drawn_in_greys():
@@ -254,6 +256,8 @@ def test_facts_causes_and_history_of_a_known_user(world):
     text = said(at)
     assert "user's history" in text and "This is an intervention" in text.replace("\n", " ")
     assert "Fidelity" in text or "Too few products" in text
+    at.toggle(key="explain_history_table").set_value(True).run()
+    assert {"met", "score lost"} <= set(at.dataframe[0].value.columns)
 
 
 def test_the_bench_says_that_it_needs_a_question(world):

@@ -213,6 +213,10 @@ def draw_facts(scope: Microscope) -> None:
             [one.title for one in met], [one.effect for one in met],
             "score lost had they never met it (leaving one out)", "explain_history",
         )  # fmt: skip
+        if st.toggle("Show as table", key="explain_history_table"):
+            rows = [{"met": one.title, "rating": one.rating, "score lost": one.effect} for one in scope.history]
+            told = f"Table of {len(rows)} things this user met and the score each gives"
+            st.dataframe(rows, hide_index=True, key="explain_history_rows", alt=told)
     st.markdown(wording.said("**Causes: what the score loses when one modality becomes another product's**"))
     found = scope.interventions
     if found:

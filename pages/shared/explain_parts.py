@@ -293,6 +293,16 @@ def difference_chart(found: Contribution, one: str, other: str) -> None:
     )  # fmt: skip
 
 
+def difference_table(found: Contribution) -> None:
+    rows = [{"part": "nothing asked", "difference of scores": found.base}]
+    rows += [{"part": word_of(m), "difference of scores": value} for m, value in found.phi.items()]
+    st.dataframe(
+        [*rows, {"part": "all", "difference of scores": found.full}], hide_index=True, key="explain_difference_rows",
+        column_config={"difference of scores": st.column_config.NumberColumn(format="%+.4f")},
+        alt=f"Table of {split_alt(found, 'difference of scores')}",
+    )  # fmt: skip
+
+
 def moves_list(found: Sequence[explain_services.Move], shop: services.Shop) -> None:
     """The list after a change: photo, title, and an arrow for who moved."""
     for move in found:

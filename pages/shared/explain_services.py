@@ -13,6 +13,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from core.domain import MODALITIES, Modality, Part, Query, Recommendation
+from core.errors import FusescopeError
 from pages.shared import services
 
 if TYPE_CHECKING:
@@ -83,11 +84,14 @@ def photos(scope: Microscope, shown: services.Shop) -> list[bytes]:
 def contents(scope: Microscope, shown: services.Shop, modality: Modality) -> list[bytes]:
     """The files of a modality that are explained, one a medium: of the query, or of the product.
 
-    Equal files are one medium; empty where an unreadable one leaves it unclear which file is which medium."""
+    Equal files are one medium; empty where an unreadable one, or one that is gone, leaves unclear which is which."""
     if scope.scorer.scope == "query":
         return [part.content for part in scope.query.of_modality(modality)]
     paths = scope.item.media.get(modality, ())
-    different = list(dict.fromkeys(services.workspace().media(shown.name, path) for path in paths))
+    try:
+        different = list(dict.fromkeys(services.workspace().media(shown.name, path) for path in paths))
+    except (FusescopeError, OSError):
+        return []
     return different if len(different) == len(scope.scorer.media.get(modality, ())) else []
 
 

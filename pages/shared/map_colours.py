@@ -126,7 +126,7 @@ def planted(catalogue: str, version: str) -> dict[str, dict[str, str]]:
         return {}
     found: dict[str, dict[str, str]] = {}
     for item_id, told in truth["items"].items():
-        for name, value in {**told["both"], **told["seen"]}.items():
+        for name, value in {**told.get("heard", {}), **told.get("read", {}), **told["both"], **told["seen"]}.items():
             if isinstance(value, str):
                 found.setdefault(name, {})[item_id] = value
     faults = {item_id: "none" for item_id in truth["items"]}

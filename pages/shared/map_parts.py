@@ -53,9 +53,10 @@ def truth_tiles(numbers: Mapping[str, Any], report: Mapping[str, Any], frame: st
          "1: every neighbour in the space is one on the map; low: clusters are torn apart."),
         ("Neighbours kept", _number(told.get("neighbours_kept")),
          "Share of the 15 nearest in the space that are among the 15 nearest on the map."),
-        ("Stability", _number(stable and stable["neighbours_kept"]),
-         "Neighbours on the map that stay the same with another seed, mean over five maps; Procrustes disparity "
-         + (f"{stable['disparity']:.3f}, 0 = the same map." if stable else "not known yet.")),
+        ("Stability, 2-D after", _number(stable and stable["neighbours_kept"])
+         + (f" · {stable['disparity']:.2f} apart" if stable else ""),
+         "Over five seeds, of the flat map after alignment: neighbours on the map that stay the same, and how far "
+         "apart whole maps are (Procrustes disparity, 0 = the same map)."),
         ("Modality gap", _change(gap, lambda one: one),
          "Distance between the means of two modalities, before and after alignment"
          + (f", {pair_words(pair)}. By chance, two halves of one modality: {gap['chance']:.2f}." if gap else ".")),
