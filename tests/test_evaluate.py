@@ -71,6 +71,13 @@ def test_validation_does_not_look_at_test_rows(workspace, monkeypatch):
                 assert masked == (label not in kept)
 
 
+def test_a_ranker_that_cannot_rank_new_items_says_so_where_new_items_are_tested(workspace, monkeypatch):
+    monkeypatch.setattr(core.evaluate.run, "leaks", lambda *_: ())
+    found = evaluate_run(workspace, "floor", protocol="cold")
+    assert found["new_items_why"].startswith("popularity cannot rank items")
+    assert "new_items_why" not in evaluate_run(workspace, "floor")
+
+
 def test_what_is_evaluated_is_what_the_run_says_of_itself(workspace):
     told = json.loads((workspace.run_folder("whole") / "run.json").read_text("utf-8"))
     answer = evaluate_run(workspace, "whole")

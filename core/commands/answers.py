@@ -80,7 +80,7 @@ def _new_item_lines(answer: Mapping[str, Any]) -> list[str]:
         + ", ".join(f"{metric} {with_interval(one['metrics'][metric], '.4f')} (random {one['chance'][metric]:.4f})"
                     for metric in ("recall@20", "ndcg@10"))
         for name, one in answer.get("new_items", {}).items()
-    ]  # fmt: skip
+    ] + ([f"no figure of new items: {answer['new_items_why']}"] if answer.get("new_items_why") else [])  # fmt: skip
 
 
 def _rating_lines(answer: Mapping[str, Any]) -> list[str]:
