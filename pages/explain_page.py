@@ -101,7 +101,8 @@ def draw_split(scope: explain_services.Microscope) -> None:
             help="What stands where a modality is taken away. Others of the catalogue: the mean over up to 20, seed 0.",
         )  # fmt: skip
         as_table = st.toggle("Show as table", key=explain_visit.AS_TABLE)
-    found = scope.contributions(str(baseline))
+    other = choose_stand_in(scope) if baseline == explain_services.ANOTHER else None
+    found = scope.contributions("absent" if other else str(baseline), other)
     chosen = found[str(value)]
     if not chosen.accepted:
         told = f"the parts do not add up to the printed score (residual {chosen.residual:+.2e}), so no bar is shown."
@@ -109,6 +110,16 @@ def draw_split(scope: explain_services.Microscope) -> None:
         return
     explain_parts.split_chart(chosen, str(value), scope.scorer.scope, as_table)
     explain_parts.small_print(scope, chosen, scope.sensitivity())
+
+
+def choose_stand_in(scope: explain_services.Microscope) -> str:
+    """The item whose media stand where a modality is taken away."""
+    items = scope.pipeline.catalogue.items[:MOST_LISTED]
+    titles = {one.item_id: shorten(one.title or one.item_id, 60) for one in items}
+    return str(st.selectbox(
+        "Which one stands in", [one for one in titles if one != scope.item_id], key=explain_visit.STAND_IN,
+        format_func=titles.get, help="What it does not have is absent.",
+    ))  # fmt: skip
 
 
 def choose_method(scope: explain_services.Microscope) -> str:

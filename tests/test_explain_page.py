@@ -238,6 +238,14 @@ def test_gates_are_not_set_against_shares_that_are_not_there(monkeypatch):
     assert "are no contributions" in told[0] and "disagree" not in told[0] and "exactly 0" in told[0]
 
 
+def test_another_item_can_stand_where_a_modality_is_taken_away(world):
+    at = look(world)
+    before = at.get("plotly_chart")[0].proto.alt
+    at.selectbox(key=explain_visit.BASELINE).set_value("another").run()
+    assert not at.exception and at.selectbox(key=explain_visit.STAND_IN).value
+    assert at.get("plotly_chart")[0].proto.alt != before
+
+
 def test_covering_half_of_the_photo_asks_again(world):
     at = opened(look(world), "What if")
     at.segmented_control(key=explain_visit.EDIT).set_value("Cover").run()
@@ -295,4 +303,4 @@ def test_every_card_of_recommend_leads_here(world):
 
 def test_methods_and_baselines_are_told_in_words():
     assert all(one.title and one.tells for one in explain_services.methods())
-    assert set(explain_services.baselines()) == {"absent", "mean", "others"}
+    assert set(explain_services.baselines()) == {"absent", "mean", "others", "another"}

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from core.explaining import Microscope
 
 
+ANOTHER = "another"  # the baseline that a person picks
+
+
 @dataclass(frozen=True, kw_only=True)
 class MethodInfo:
     """A way to weigh words and patches, as a person picks it."""
@@ -65,7 +68,7 @@ def methods() -> tuple[MethodInfo, ...]:
 def baselines() -> Mapping[str, str]:
     from core.explaining import BASELINES
 
-    return BASELINES
+    return {**BASELINES, ANOTHER: "another item"}
 
 
 def scaled(weights: Mapping[Modality, NDArray[np.float64]], modality: Modality) -> NDArray[np.float64]:
