@@ -102,7 +102,11 @@ def draw_split(scope: explain_services.Microscope) -> None:
         )  # fmt: skip
         as_table = st.toggle("Show as table", key=explain_visit.AS_TABLE)
     other = choose_stand_in(scope) if baseline == explain_services.ANOTHER else None
-    found = scope.contributions("absent" if other else str(baseline), other)
+    try:
+        found = scope.contributions("absent" if other else str(baseline), other)
+    except FusescopeError as refused:
+        parts.refusal(refused, title="This cannot be taken away here")
+        return
     chosen = found[str(value)]
     if not chosen.accepted:
         told = f"the parts do not add up to the printed score (residual {chosen.residual:+.2e}), so no bar is shown."

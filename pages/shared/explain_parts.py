@@ -90,10 +90,12 @@ def split_chart(found: Contribution, value: str, scope: str, as_table: bool) -> 
 def small_print(scope: Microscope, found: Contribution, judged: Sensitivity | None) -> None:
     """Residual, interaction, path, gates and how much the baseline matters: one line each."""
     lines = []
-    for m, inside in scope.in_path.items():
-        told = "in the scoring path" if inside else "**not in the scoring path**"
-        exactly = "" if inside else ": exactly 0"
-        lines.append(f":material/{'link' if inside else 'link_off'}: {named(m)} is {told} of this ranker{exactly}.")
+    for inside, icon, told in (
+        (True, "link", "In the scoring path of this ranker"),
+        (False, "link_off", "**Not in the scoring path** of this ranker, exactly 0"),
+    ):
+        if those := [named(m) for m, one in scope.in_path.items() if one is inside]:
+            lines.append(f":material/{icon}: {told}: {', '.join(those)}")
     if found.pairs:
         told = "; ".join(f"{named(a)} with {named(b)} {signed(value, 3)}" for (a, b), value in found.pairs.items())
         lines.append(f":gray[Interaction (above 0: only together; below 0: redundant):] {told}")

@@ -22,7 +22,7 @@ def explained(tab: Page, address: str, words: str) -> None:
     press(tab)
     expect(tab.get_by_role("link", name="Why?").first).to_be_visible(timeout=120_000)
     tab.get_by_role("link", name="Why?").first.click()
-    words_drawn = tab.get_by_role("img", name=re.compile("The words, coloured by their weight")).first
+    words_drawn = tab.get_by_role("img", name=re.compile("The words, (coloured|in greys) by their weight")).first
     expect(words_drawn).to_be_visible(timeout=120_000)
     settle(tab)
 
