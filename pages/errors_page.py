@@ -59,12 +59,21 @@ def draw_slice_line(found: errors.CaseBook, name: str, conditions: tuple) -> Non
 
 def draw_cases(found: errors.CaseBook, conditions: tuple, said: list) -> None:
     """The list on the left, one case on the right."""
+    if visit.items():
+        with st.container(horizontal=True, vertical_alignment="center"):
+            told = wording.said(f"{len(visit.items())} products selected on the Map")
+            st.markdown(f":material/lasso_select: **{told}**", width="content")
+            st.button(
+                "Leave the selection", key="errors_leave_items", type="tertiary", icon=":material/close:",
+                on_click=visit.narrow_to, args=((),),
+            )  # fmt: skip
     left, right = st.columns([5, 6], gap="medium")
     with left:
         places = draw_list(found, conditions, said)
     with right:
         if not len(places):
-            st.info("No case passes these filters. Widen them, or leave the slice.", icon=":material/filter_alt_off:")
+            told = "No case passes these filters. Widen them, or leave the slice or the selection."
+            st.info(told, icon=":material/filter_alt_off:")
         else:
             draw_case(found, places, said)
 
@@ -87,7 +96,8 @@ def draw_list(found: errors.CaseBook, conditions: tuple, said: list) -> list[int
         placeholder=wording.said("words of the review, product or case"),
         label_visibility="collapsed", icon=":material/search:", on_change=visit.first_page,
     )  # fmt: skip
-    filters = errors.Filters(order=order, show=show, words=words or "", label=label or "", author=visit.author())
+    filters = errors.Filters(order=order, show=show, words=words or "", label=label or "", author=visit.author(),
+                             items=visit.items())  # fmt: skip
     places = errors.listed(found, conditions, filters, said).tolist()
     pages = max(1, -(-len(places) // errors.ON_A_PAGE))
     if st.session_state.get(visit.PAGE, 1) > pages:

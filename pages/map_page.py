@@ -11,7 +11,7 @@ import streamlit as st
 from core.domain import Query
 from core.errors import FusescopeError, ModelError
 from core.figures_map import SIGN, slot_word
-from pages.shared import map_colours, map_parts, map_services, map_visit, parts, services, visit, wording
+from pages.shared import errors_visit, map_colours, map_parts, map_services, map_visit, parts, services, visit, wording
 
 log = logging.getLogger("fusescope.pages")
 WORST = 8
@@ -138,6 +138,12 @@ def draw_group(shown: map_services.Drawing, chosen: list[str]) -> None:
                 key="map_csv", icon=":material/download:", type="tertiary", on_click="ignore",
                 help="What is selected, with category, price, cluster and distance of their sides.",
             )  # fmt: skip
+            if st.button(
+                "To error analysis", key="map_to_errors", icon=":material/bug_report:", type="tertiary",
+                help="The judged cases of what is selected, on the Errors page.",
+            ):  # fmt: skip
+                errors_visit.narrow_to(tuple(chosen))
+                st.switch_page("pages/errors_page.py", query_params={errors_visit.RUN: shown.map.run})
         map_parts.gallery(shown, chosen)
         if len(chosen) > 12:
             st.caption(f"12 of {len(chosen)} photos shown, all are in the table.")

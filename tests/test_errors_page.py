@@ -208,6 +208,17 @@ def test_words_and_filters_narrow_the_list(world, book):
     assert "18 of 108 cases" in said(at)  # the mugs
 
 
+def test_what_was_selected_on_the_map_narrows_the_list_until_it_is_left(world, book):
+    chosen = tuple(dict.fromkeys(map(str, book.cases.item)))[:2]
+    at = AppTest.from_file(ROOT / "pages" / "errors_page.py", default_timeout=120)
+    at.session_state[visit.ITEMS] = chosen
+    at.run()
+    of_them = int(np.isin(book.cases.item, chosen).sum())
+    assert not at.exception and f"Case 1 of {of_them}" in said(at) and "2 products selected on the Map" in said(at)
+    press(at, "errors_leave_items")
+    assert "Case 1 of 108" in said(at) and "selected on the Map" not in said(at)
+
+
 def test_slices_are_listed_and_a_saved_one_has_a_link_that_brings_it_back(world, book):
     at = errors_page(errors_view="Slices")
     assert "slices looked at" in said(at)

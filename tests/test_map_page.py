@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.domain import Query
 from core.errors import ModelError
-from pages.shared import map_colours, map_services, map_visit, services
+from pages.shared import errors_visit, map_colours, map_services, map_visit, services
 from tests.toy_map import toy_asked, toy_drawing
 from tests.toys import RUN, ToyPipeline, ToyWorkspace, toy_stories
 
@@ -76,6 +76,15 @@ def test_the_picture_stands_beside_its_numbers_with_a_table_twin(world):
     at.toggle(key=map_visit.AS_TABLE).set_value(True).run()
     assert not at.exception and not at.get("plotly_chart")
     assert len(at.dataframe[0].value) == world.drawing.map.present.sum()
+
+
+def test_a_selection_goes_to_error_analysis(world, monkeypatch):
+    sent = []
+    monkeypatch.setattr(st, "switch_page", lambda page, query_params: sent.append((page, query_params)))
+    at = lasso(map_page(), 0, 1, 3, 8)
+    at.button(key="map_to_errors").click().run()
+    assert not at.exception and [page for page, _ in sent] == ["pages/errors_page.py"]
+    assert set(sent[0][1]) == {errors_visit.RUN} and len(at.session_state[errors_visit.ITEMS]) == 3
 
 
 def test_a_lasso_gives_gallery_and_table_of_whole_products(world):

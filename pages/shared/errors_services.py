@@ -116,6 +116,7 @@ class Filters:
     words: str = ""
     label: str = ""
     author: str = ""
+    items: tuple[str, ...] = ()  # of these alone, where any are named
 
 
 def listed(
@@ -126,6 +127,8 @@ def listed(
     chosen = found.search(filters.words)
     if conditions:
         chosen &= found.members(conditions)
+    if filters.items:
+        chosen &= np.isin(its.item, filters.items)
     if filters.show in SHOWS[1:3]:
         chosen &= (its.rank > FOUND) == (filters.show == SHOWS[1])
     if filters.show == SHOWS[3]:

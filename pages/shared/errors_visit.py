@@ -19,6 +19,7 @@ FIRST, SECOND, LIST, SLICES, CHANGES = (
     "errors_first", "errors_second", "errors_list", "errors_slices", "errors_changes",
 )  # fmt: skip
 TASK, GIVEN, FORETOLD, STAR_PAGE = "errors_task", "errors_given", "errors_foretold", "errors_star_page"
+ITEMS = "errors_items"  # sent here from the Map; no widget
 REFUSED, DRAFT, MASKED = "errors_refused", "errors_draft", "errors_masked"
 CASE_PARAMETER, SLICE_PARAMETER = "errors_case", "errors_slice"
 _IDENT = re.compile(r"[0-9a-f]{10,16}")
@@ -65,6 +66,18 @@ def show_cases_of(ident: str) -> None:
     """Callback: the cases of a slice, in their list."""
     open_slice(ident)
     st.session_state[VIEW] = "Cases"
+
+
+def items() -> tuple[str, ...]:
+    """Ids of the items that the list of cases is narrowed to; none: all."""
+    return tuple(st.session_state.get(ITEMS, ()))
+
+
+def narrow_to(items: tuple[str, ...]) -> None:
+    """Callback: the list of cases shows those of these items alone; () shows all again."""
+    st.session_state[ITEMS] = items
+    st.session_state[VIEW] = "Cases"
+    st.session_state[PAGE] = 1
 
 
 def chosen_rows(table: str) -> list[int]:
