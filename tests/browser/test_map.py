@@ -41,6 +41,9 @@ def test_a_lasso_selects_a_group_that_survives_a_change_of_colour(toy_address, t
     tab.get_by_role("option", name="category").click()
     settle(tab)
     expect(group.get_by_text("36 products selected")).to_be_visible()
+    group.get_by_role("button", name="To error analysis").click()
+    expect(tab).to_have_url(re.compile(r"/errors\?errors_run="))
+    expect(tab.get_by_role("heading", name="Errors")).to_be_visible()
 
 
 def test_the_query_is_placed_in_the_map(toy_address, tab):
