@@ -26,7 +26,8 @@ times. Two intervals may overlap and the difference still be sure: that is what 
 
 **Difference and p.** Every run against the reference on the *same* users or queries. p is two-sided by the same
 bootstrap and adjusted by Holm over all comparisons of the board, because who looks at many differences finds one by
-luck. Below .05 it is marked.
+luck. Below .05 it is marked. The reference is the best run on the part shown unless another is chosen; that choice is
+not corrected for.
 
 **NDCG@10, recall@20.** Where a user's held-out likes stand in the list of all products that training knows. For
 validation the user's training rows are taken out, liked or not; for test their validation rows and the rows kept for
