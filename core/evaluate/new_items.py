@@ -14,7 +14,7 @@ import numpy as np
 from core.domain import LIKED, Catalogue
 from core.evaluate.measure import expected, joined, user_scores
 from core.evaluate.metrics import BLOCK_ELEMENTS, PerUser, rank_metrics
-from core.evaluate.splits import COLD, TEST, TRAIN, Split, stars
+from core.evaluate.splits import TRAIN, Split, new_rows, stars
 from core.pipeline import Pipeline
 
 CANDIDATES: Mapping[str, bool] = {"all items": False, "new items": True}  # whether only the new ones are candidates
@@ -33,18 +33,14 @@ def new_items(pipeline: Pipeline, catalogue: Catalogue, split: Split) -> dict[st
     position = catalogue.position()
     trained: dict[str, set[int]] = defaultdict(set)
     held: dict[str, set[int]] = defaultdict(set)
-    cold: set[int] = set()
-    rows = list(zip(catalogue.interactions, split.labels, stars(catalogue), strict=True))
-    for row, label, _ in rows:
-        if label == TRAIN:
-            trained[row.user_id].add(position[row.item_id])
-    warm = set().union(*trained.values())
-    for row, label, rating in rows:
-        item = position[row.item_id]
-        if label in (TEST, COLD) and item not in warm:
-            cold.add(item)
-            if rating is None or rating >= LIKED:
-                held[row.user_id].add(item)
+    rows, rated, fresh = catalogue.interactions, stars(catalogue), new_rows(catalogue, split)
+    for at in split.rows(TRAIN):
+        trained[rows[at].user_id].add(position[rows[at].item_id])
+    for at in fresh:
+        rating = rated[at]
+        if rating is None or rating >= LIKED:
+            held[rows[at].user_id].add(position[rows[at].item_id])
+    cold = {position[rows[at].item_id] for at in fresh}
     users = [user for user in sorted(held) if user in trained and user in pipeline.user_rows]
     return {name: judged(pipeline, users, held, trained, cold if only else None)
             for name, only in CANDIDATES.items()} if users else {}  # fmt: skip

@@ -18,7 +18,7 @@ from core.evaluate.new_items import NAMES, new_items
 from core.evaluate.protocols import split_of
 from core.evaluate.ratings import only_likes, rating_report
 from core.evaluate.significance import bootstrap, paired
-from core.evaluate.splits import COLD, TEST, TRAIN, Split, check_leaks
+from core.evaluate.splits import TRAIN, Split, check_leaks, new_rows
 from core.features import Features, catalogue_features, without_media
 from core.files import write_atomic
 from core.pipeline import open_pipeline
@@ -91,9 +91,7 @@ def evaluate_run(
             answer["gap_closed"] = (ours - low) / (high - low)
     if pipeline.at_home and products != "warm" and split == "test":
         answer["new_items"] = of_new_items(pipeline, parts)
-        warm = {pipeline.catalogue.interactions[row].item_id for row in parts.rows(TRAIN)}
-        asked_new = any(pipeline.catalogue.interactions[row].item_id not in warm for row in parts.rows(TEST, COLD))
-        if asked_new and "new item" not in pipeline.model.ranker.cases:
+        if "new item" not in pipeline.model.ranker.cases and len(new_rows(pipeline.catalogue, parts)):
             answer["new_items_why"] = f"{pipeline.settings.rank} cannot rank items that it was not trained on"
     if users and not answer["caution"]:
         answer["caution"] = parts.fingerprint.caution

@@ -257,6 +257,13 @@ def fingerprint(catalogue: Catalogue, labels: Sequence[str]) -> Fingerprint:
     )
 
 
+def new_rows(catalogue: Catalogue, split: Split) -> NDArray[np.int64]:
+    """Positions of the tested interactions whose item has no training row."""
+    warm = {catalogue.interactions[row].item_id for row in split.rows(TRAIN)}
+    tested = split.rows(TEST, COLD)
+    return tested[[catalogue.interactions[row].item_id not in warm for row in tested]]
+
+
 def _start(catalogue: Catalogue, rows: Rows | None) -> tuple[list[str], list[int]]:
     """Labels with train where a row takes part, and the positions of those rows."""
     chosen = positive_rows(catalogue) if rows is None else np.asarray(rows, dtype=bool)

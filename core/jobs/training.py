@@ -128,7 +128,7 @@ def misfits(settings: RunSettings, catalogue: Catalogue, known: Choices) -> tupl
 def remarks(settings: RunSettings, catalogue: Catalogue, known: Choices) -> tuple[str, ...]:
     """What a person should know before: it can be trained, but something is missing or weak."""
     from core.evaluate.protocols import split_by
-    from core.evaluate.splits import COLD, TEST, TRAIN
+    from core.evaluate.splits import COLD, TEST, new_rows
 
     found = []
     if settings.rank not in known.asks:
@@ -140,10 +140,9 @@ def remarks(settings: RunSettings, catalogue: Catalogue, known: Choices) -> tupl
         found.append("nothing is held out, so this run is not measured and stands on no leaderboard")
     elif split.fingerprint.caution and not split.fingerprint.cold:
         found.append(split.fingerprint.caution)
-    labelled = list(zip(catalogue.interactions, split.labels, strict=True))
-    trained = {row.item_id for row, label in labelled if label == TRAIN}
-    tested = [row for row, label in labelled if label in (TEST, COLD)]
-    if tested and not any(row.item_id in trained or row.text or row.media for row in tested):
+    tested, new = split.rows(TEST, COLD), new_rows(catalogue, split)
+    written = any(catalogue.interactions[at].text or catalogue.interactions[at].media for at in new)
+    if len(new) and len(new) == len(tested) and not written:
         found.append("held out are new items alone, without reviews to ask with: evaluate tells how known users find "
                      "them, but the run stands on no leaderboard. Choose random or leave-last for one that does")
     return tuple([*found, *split.notes])
